@@ -1,0 +1,116 @@
+"""The entry point, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ci_budget import __version__
+from ci_budget.cli import run_command
+from ci_budget.core.plain_text import plain_lines
+from ci_budget.edges.signals import install
+from ci_budget.errors import CiBudgetError, ExitCode
+
+# The machine's fault, not ours: the disk is full, broken or read-only, or too many files are open.
+_MACHINE: Final = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code; every error becomes a message on stderr."""
+    code = _run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _cut_off(code)
+    except (OSError, ValueError) as error:
+        _drop_output()
+        return _complain(f"ci-budget: the output could not be written: {error}", code or ExitCode.UNMEASURED)
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        install()
+        return run_command(arguments)
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.CONFIG
+    except (KeyboardInterrupt, click.Abort):
+        return _complain("ci-budget: interrupted", ExitCode.INTERRUPTED)
+    except CiBudgetError as error:
+        return _complain(str(error) if error.file else f"ci-budget: {error}", error.exit_code)
+    except BrokenPipeError:
+        return _cut_off(ExitCode.UNMEASURED)
+    except Exception as error:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE):
+            return _complain(f"ci-budget: the machine failed us: {error}", ExitCode.UNMEASURED)
+        return _complain(_bug_message(error), ExitCode.BUG)
+
+
+def _cut_off(code: int) -> int:
+    _drop_output()
+    text = "ci-budget: the reader of the output went away before it was complete"
+    return _complain(text, code or ExitCode.UNMEASURED)
+
+
+def _complain(message: str, code: int) -> int:
+    """The message on stderr; where that is closed, the exit code alone must do."""
+    try:
+        click.echo(plain_lines(message), err=True)
+    except (OSError, ValueError):
+        return int(code)
+    return int(code)
+
+
+def _bug_message(error: Exception) -> str:
+    """A short message; the traceback goes to a file, and in CI, where files are lost, to stderr as well."""
+    lines = "".join(traceback.format_exception(error))
+    kept = _keep_traceback(f"ci-budget {__version__}, Python {sys.version.split()[0]}\n{lines}")
+    summary = f"ci-budget: this is a bug in ci-budget, not in your build: {type(error).__name__}: {error}"
+    if kept is None or os.environ.get("CI"):
+        summary = f"{lines.rstrip()}\n{summary}"
+    where = f"  The traceback is in {kept}; please report it." if kept else "  Please report it with the traceback."
+    return f"{summary}\n{where}"
+
+
+def _keep_traceback(text: str) -> Path | None:
+    from ci_budget.edges.state import state_directory
+
+    try:
+        folder = state_directory() / "crashes"
+        folder.mkdir(exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix="crash-", suffix=".txt", dir=folder)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except (OSError, CiBudgetError):
+        return None
+    return Path(name)
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere: Python would try to write it once more at its end, and fail."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One short module a command: effects in, exit code out."""

@@ -1,0 +1,163 @@
+"""`plan`: which images a change touches, as text, JSON or outputs of a workflow's step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from ci_budget.core.plan import Plan, Sources, plan_all, plan_change, render_json, render_outputs, render_text
+from ci_budget.edges.github import GitHubContext
+from ci_budget.errors import ConfigError, ExitCode, UnmeasuredError
+
+if TYPE_CHECKING:
+    from ci_budget.core.config import ImageConfig
+    from ci_budget.edges.config_file import ImageFiles
+
+_BASELINES = ".ci-budget"
+
+
+@click.command(name="plan", short_help="Print the images that a change touches.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="The config.")
+@click.option("--base", metavar="REV", help="The revision before the change.  [default: the pull request's base]")
+@click.option("--all", "everything", is_flag=True, help="Every image, whatever changed.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="github: text, and the outputs touched, images and matrix of a workflow's step.",
+)
+def command(config: Path | None, base: str | None, everything: bool, form: Literal["text", "json", "github"]) -> int:
+    """Print which images a change touches, and why.
+
+    An image is touched when its context (what the ignore file leaves of it), its Dockerfile, an ignore file, a
+    named context, the config or the accepted baselines differ between the base and the commit that is checked out.
+    """
+    from ci_budget.edges.github import read_context
+
+    if base is not None and everything:
+        raise click.UsageError("--base and --all exclude each other")
+    context = read_context(os.environ)
+    plan = make_plan(Path.cwd(), config=config, base=base, everything=everything, context=context)
+    text = render_json(plan) + "\n" if form == "json" else render_text(plan)
+    click.echo(text, nl=False)
+    if form == "github":
+        context.write_outputs(render_outputs(plan))
+        if not plan.touched:
+            context.write_summary("### ci-budget: nothing to build\n\nThe change touches no image of the config.\n")
+    return ExitCode.OK
+
+
+def make_plan(start: Path, *, config: Path | None, base: str | None, everything: bool, context: GitHubContext) -> Plan:
+    """The plan for the commit that is checked out at `start`.
+
+    Raises ConfigError for a config that is wrong or no base outside of CI, UnmeasuredError where the
+    base of a pull request is not known or not in this clone.
+    """
+    from ci_budget.edges.config_file import check_files, find_config, load_config, repository_root
+
+    path = find_config(start, config)
+    parsed = load_config(path)
+    names = parsed.config.images
+    if everything:
+        return plan_all(names, base=None, reason="every image was asked for")
+    root = repository_root(path.absolute().parent)
+    base = base or _base_of_proposal(root, context)
+    if base is None:
+        if not context.in_actions:
+            raise ConfigError("there is nothing to compare with", mend="Name a revision with --base, or use --all.")
+        return plan_all(names, base=None, reason=f"'{context.event_name}' proposes no change to compare with")
+    from ci_budget.edges.git import changed_paths, resolve
+
+    base = resolve(root, base)
+    folder = path.absolute().parent.resolve()
+    written = folder / path.name
+    shared = {
+        **_places(root, written, written.resolve(), "the config"),
+        **_places(root, folder / _BASELINES, (folder / _BASELINES).resolve(), "the accepted values"),
+    }
+    sources = [_sources(root, folder, parsed.config.images[files.name], files) for files in check_files(parsed, folder)]
+    return plan_change(sources, base=base, changed=changed_paths(root, base), shared=shared)
+
+
+def _base_of_proposal(root: Path, context: GitHubContext) -> str | None:
+    if not context.proposes:
+        return None
+    from ci_budget.edges.git import commit_parents, resolve
+
+    head = resolve(root, "HEAD")
+    base = context.base_revision(head=head, parents=commit_parents(root))
+    if base is None:
+        raise UnmeasuredError(
+            f"the base of this {context.event_name} is not known: GitHub's event does not name it",
+            mend="Name it with --base, or check out the pull request's merge commit with fetch-depth: 2.",
+        )
+    return base
+
+
+def _sources(root: Path, folder: Path, image: ImageConfig, files: ImageFiles) -> Sources:
+    context = _places(root, folder / image.context_path, files.context, "its context")
+    dockerfiles = _places(root, folder / image.dockerfile_path, files.dockerfile, "its Dockerfile")
+    ignores = [*(f"{name}.dockerignore" for name in dockerfiles), _below(root, files.context / ".dockerignore")]
+    return Sources(
+        name=files.name,
+        folders=context,
+        whole_folders=_named_folders(root, folder, image.build_contexts),
+        files={**dockerfiles, **dict.fromkeys(ignores, "its ignore file")},
+        ignored=_ignored(root, files),
+        unknown=_unknown(image.build_contexts),
+    )
+
+
+def _ignored(root: Path, files: ImageFiles) -> Callable[[str], bool]:
+    """Whether a path of the repository is left out of the context; where the rules are wrong, nothing is."""
+    from ci_budget.core.ignore import LARGEST_FILE, IgnoreRules
+    from ci_budget.edges.config_file import read_bounded
+
+    own = files.dockerfile.with_name(f"{files.dockerfile.name}.dockerignore")
+    used = own if own.exists() else files.context / ".dockerignore"
+    try:
+        rules = IgnoreRules.parse(read_bounded(used, LARGEST_FILE)) if used.exists() else IgnoreRules()
+    except ConfigError:
+        return lambda _path: False  # the check itself says what is wrong with the rules
+    prefix = _below(root, files.context)
+
+    def ignored(path: str) -> bool:
+        inside = path if prefix == "." else path.removeprefix(f"{prefix}/")
+        try:
+            return (prefix == "." or inside != path) and rules.ignores(inside)
+        except ConfigError:
+            return False
+
+    return ignored
+
+
+def _named_folders(root: Path, folder: Path, contexts: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, source in contexts.items():
+        if "://" not in source and not source.startswith("target:"):
+            found |= _places(root, folder / source, (folder / source).resolve(), f"its context '{name}'")
+    return found
+
+
+def _unknown(contexts: Mapping[str, str]) -> str | None:
+    """Why it cannot be told what the image is built from; images and addresses do not change with the repository."""
+    for name, source in contexts.items():
+        if source.startswith("oci-layout://"):
+            return f"what its context '{name}' holds is not told by the repository"
+    return None
+
+
+def _places(root: Path, written: Path, resolved: Path, role: str) -> dict[str, str]:
+    """The path as written, which may be a symlink, and what it leads to."""
+    return {_below(root, written): role, _below(root, resolved): role}
+
+
+def _below(root: Path, path: Path) -> str:
+    """The path from the repository's root, with `.` and `..` resolved by name alone."""
+    return Path(os.path.normpath(path)).relative_to(root).as_posix()

@@ -1,0 +1,1 @@
+"""Pure logic: no subprocess, network, clock, environment or file access."""

@@ -1,0 +1,1 @@
+"""Renderers: a report in, a string out."""

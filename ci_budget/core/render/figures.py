@@ -1,0 +1,166 @@
+"""The figures of a report as both renderers write them: columns of a metric, changes, the peak's parts, next steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ci_budget.core.report import (
+    GATED_BY_BASELINE,
+    Composition,
+    DiskReport,
+    ImageReport,
+    Metric,
+    Report,
+    StageReport,
+    Verdict,
+)
+from ci_budget.core.units import format_delta, format_distinct, format_size, format_value
+
+ATTENTION = (
+    Verdict.FAIL,
+    Verdict.BUILD_FAILED,
+    Verdict.NOT_MEASURED,
+    Verdict.INCOMPARABLE,
+    Verdict.WARN,
+    Verdict.NO_BASELINE,
+    Verdict.PASS,
+    Verdict.DISABLED,
+)
+"""Verdicts, those that want a person's attention first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One metric as text. `change` carries the difference and, where there is a baseline, its percentage."""
+
+    name: str
+    stage: str | None
+    metric: Metric
+    now: str
+    baseline: str
+    limit: str
+    delta: str
+    percent: str
+
+    @property
+    def change(self) -> str:
+        """`+1.90 GB (+18.3 %)`; `-` without a baseline."""
+        return f"{self.delta} ({self.percent})" if self.percent not in ("-", "") else self.delta
+
+    @property
+    def title(self) -> str:
+        """`image_size`, or `builder: peak_disk` for a stage."""
+        return self.name if self.stage is None else f"{self.stage}: {self.name}"
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing about it wants attention: it passes, or is only reported, and has not changed."""
+        return self.metric.verdict in (Verdict.PASS, Verdict.NO_BASELINE, Verdict.DISABLED) and not self.metric.delta
+
+
+def image_rows(image: ImageReport) -> list[Row]:
+    """The image's metrics in the order of the design."""
+    return [_row(name, metric) for name, metric in image.metrics.named()]
+
+
+def stage_rows(stage: StageReport) -> list[Row]:
+    """A reached stage's metrics; none for an unreached one."""
+    return [_row(name, metric, stage.name) for name, metric in stage.metrics.items()] if stage.reached else []
+
+
+def all_rows(image: ImageReport) -> list[Row]:
+    """The image's own metrics, then those of its stages."""
+    return image_rows(image) + [row for stage in image.stages for row in stage_rows(stage)]
+
+
+def attention_first(images: list[ImageReport]) -> list[ImageReport]:
+    """Failing images first, otherwise in the order of the report."""
+    return sorted(images, key=lambda image: ATTENTION.index(image.verdict))
+
+
+def peak_parts(composition: Composition) -> str:
+    """`bases 241 MB, kept layers 1.20 GB, …`: what the peak was made of; empty parts are left out."""
+    parts = {
+        "bases": composition.bases,
+        "kept layers": composition.kept_layers,
+        "cache mounts": composition.cache_mounts,
+        "context copy": composition.context_copy,
+        "temporary": composition.temporary,
+    }
+    return ", ".join(f"{name} {format_size(size)}" for name, size in parts.items() if size) or "nothing"
+
+
+def disk_said(disk: DiskReport) -> str:
+    """Where the build ran and who keeps the ceiling: `sandbox (root): 15.0 GB, enforced by the kernel`."""
+    who = "enforced by the kernel" if disk.enforced else "observed, not enforced"
+    budget = f"{format_size(disk.budget)}, " if disk.budget is not None else ""
+    return f"{disk.mode} ({disk.reason}): {budget}{who}"
+
+
+def next_steps(report: Report, report_folder: str) -> list[str]:
+    """What to type or do next, most urgent first; empty when there is nothing to do."""
+    rows = [row for image in report.images for row in all_rows(image)]
+    update = f"ci-budget baseline update {report_folder}"
+    steps = list(dict.fromkeys(image.failure.mend for image in report.images if image.failure and image.failure.mend))
+    risen = [row for row in rows if row.metric.verdict == Verdict.FAIL and _over_baseline(row.metric)]
+    may_update = report.exit_code in (0, 1) and not any(image.failure for image in report.images)
+    if risen and may_update:
+        names = " ".join(f"--raise {name}" for name in dict.fromkeys(row.name for row in risen))
+        steps.append(f"Make it smaller; or, where the growth is wanted, accept it and commit the file: {update} {names}")
+    if any(_over_budget(row.metric) for row in rows):
+        steps.append("A budget is raised in ci-budget.yml, in a change of its own that is reviewed.")
+    if any(row.metric.verdict == Verdict.INCOMPARABLE for row in rows) or any(
+        row.metric.verdict == Verdict.NO_BASELINE and row.metric.gated for row in rows
+    ):
+        steps.append(f"Record this setup: ci-budget check --baseline none, then {update}")
+    if may_update and any(_is_better(row.metric) for row in rows):
+        steps.append(f"Accept what became better, and commit the file: {update}")
+    elif may_update and any(_lacks_baseline(row) for row in rows):
+        steps.append(f"Record the values as the baseline, and commit the file: {update}")
+    if any(change.loosened for image in report.images for change in image.limits_changed) or any(
+        change.loosened for change in report.limits_changed
+    ):
+        steps.append("Looser limits count once they are on the base branch: merge them in a change of their own first.")
+    return steps
+
+
+def _row(name: str, metric: Metric, stage: str | None = None) -> Row:
+    now, limit = (format_value(value, metric.unit) for value in (metric.value, metric.limit))
+    if metric.value is not None and metric.limit is not None:
+        now, limit = format_distinct([metric.value, metric.limit], metric.unit)
+    return Row(
+        name=name,
+        stage=stage,
+        metric=metric,
+        now=f">= {now}" if getattr(metric, "at_least", False) and metric.value is not None else now,
+        baseline=format_value(metric.baseline, metric.unit),
+        limit=limit,
+        delta="-" if metric.delta is None else format_delta(metric.delta, metric.unit),
+        percent=_percent(metric.delta, metric.baseline),
+    )
+
+
+def _percent(delta: int | None, baseline: int | None) -> str:
+    if delta is None or not baseline:
+        return "-"
+    if delta == 0:
+        return ""
+    share = 100 * delta / baseline
+    return f"{share:+.1f} %" if abs(share) >= 0.05 else "+0.0 %" if delta > 0 else "-0.0 %"
+
+
+def _over_baseline(metric: Metric) -> bool:
+    allowed = None if metric.baseline is None or metric.tolerance is None else metric.baseline + metric.tolerance
+    return metric.value is not None and allowed is not None and metric.value > allowed
+
+
+def _over_budget(metric: Metric) -> bool:
+    return metric.value is not None and metric.budget is not None and metric.value > metric.budget
+
+
+def _is_better(metric: Metric) -> bool:
+    return metric.delta is not None and metric.tolerance is not None and metric.delta < -metric.tolerance
+
+
+def _lacks_baseline(row: Row) -> bool:
+    return row.metric.verdict == Verdict.NO_BASELINE and row.name in GATED_BY_BASELINE and row.stage is None

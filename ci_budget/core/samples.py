@@ -1,0 +1,176 @@
+"""Samples of a filesystem's level, and what may honestly be said of its peak.
+
+Times are seconds of a monotonic clock, levels bytes. Between two samples the level may have been
+higher than both: the bound is the highest sample plus the widest gap times the fastest rise seen.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+
+WIDEST_GAP = 0.5  # seconds; beyond it a peak is not measured
+LEAST_FREE = 64 * 2**20
+LEAST_INODES = 100
+
+
+@dataclass(kw_only=True)
+class SampleSeries:
+    """Levels over time, in order: bytes in use, free bytes, free inodes. """
+
+    times: array[float] = field(default_factory=lambda: array("d"))
+    used: array[int] = field(default_factory=lambda: array("q"))
+    free: array[int] = field(default_factory=lambda: array("q"))
+    free_inodes: array[int] = field(default_factory=lambda: array("q"))
+
+    def append(self, time: float, used: int, free: int, free_inodes: int) -> None:
+        """Add one sample; `time` must not be before the last one."""
+        self.times.append(time)
+        self.used.append(used)
+        self.free.append(free)
+        self.free_inodes.append(free_inodes)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def span(self, start: float, end: float) -> tuple[int, int]:
+        """Indices [first, last) of the samples within [start, end], with the neighbours just outside left out."""
+        return bisect_left(self.times, start), bisect_right(self.times, end)
+
+    def level_at(self, time: float) -> int:
+        """Bytes in use at the last sample not after `time` (the first sample when there is none)."""
+        return self.used[max(0, bisect_right(self.times, time) - 1)]
+
+    def highest(self, start: float, end: float) -> int | None:
+        """Highest level within [start, end], the levels at its borders included; None without samples."""
+        if not self.times:
+            return None
+        first, last = self.span(start, end)
+        inside = max(self.used[first:last], default=0)
+        return max(inside, self.level_at(start), self.level_at(end))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peak:
+    """What the samples of a window say of its peak, in bytes above `zero`."""
+
+    observed: int
+    upper_bound: int
+    at: float
+    interval: float
+    widest_gap: float
+    fastest_rise: float
+
+    @property
+    def measured(self) -> bool:
+        """False when a gap was too wide for the observed peak to be trusted."""
+        return self.widest_gap <= WIDEST_GAP
+
+
+def find_peak(series: SampleSeries, start: float, end: float, *, zero: int, ceiling: int | None) -> Peak | None:
+    """The peak within [start, end] above `zero`; None when fewer than two samples lie there.
+
+    `upper_bound` = observed + widest gap x fastest rise between neighbouring samples, at most `ceiling`
+    (bytes above `zero`). The borders count as gaps too.
+    """
+    first, last = series.span(start, end)
+    if last - first < 2:
+        return None
+    times, used = series.times, series.used
+    widest = max(times[first] - start, end - times[last - 1], 0.0)
+    fastest, highest, at = 0.0, used[first], times[first]
+    for index in range(first + 1, last):
+        gap = times[index] - times[index - 1]
+        widest = max(widest, gap)
+        rise = used[index] - used[index - 1]
+        if rise > 0 and gap > 0:
+            fastest = max(fastest, rise / gap)
+        if used[index] > highest:
+            highest, at = used[index], times[index]
+    observed = highest - zero
+    bound = observed + int(widest * fastest)
+    if ceiling is not None:
+        bound = max(observed, min(bound, ceiling))
+    return Peak(
+        observed=observed,
+        upper_bound=bound,
+        at=at,
+        interval=(times[last - 1] - times[first]) / (last - first - 1),
+        widest_gap=widest,
+        fastest_rise=fastest,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CeilingContact:
+    """How near the level came to the ceiling within a window, and when (`at`)."""
+
+    free: int
+    free_inodes: int
+    at: float
+    near: bool
+    surely: bool
+    inodes: bool
+
+
+def find_contact(series: SampleSeries, start: float, end: float) -> CeilingContact | None:
+    """Whether the ceiling was reached within [start, end]; None without samples.
+
+    `near`: free bytes <= max(64 MiB, fastest rise x widest gap) or free inodes <= 100: decides for a step
+    that failed. `surely`: nothing between two neighbouring samples speaks against the ceiling having been
+    touched (the free bytes are no more than the local rise makes in that gap); decides where the build went on.
+    """
+    first, last = series.span(start, end)
+    first, last = max(0, first - 1), min(len(series), last + 1)
+    if last <= first:
+        return None
+    times, used, free = series.times, series.used, series.free
+    widest = fastest = 0.0
+    lowest = first
+    surely = False
+    recent = 0.0  # fastest rise of the last half second, bytes per second
+    recent_at = times[first]
+    for index in range(first, last):
+        if free[index] < free[lowest]:
+            lowest = index
+        if index == first:
+            continue
+        gap = times[index] - times[index - 1]
+        rise = (used[index] - used[index - 1]) / gap if gap > 0 else 0.0
+        widest, fastest = max(widest, gap), max(fastest, rise)
+        if times[index] - recent_at > WIDEST_GAP or rise >= recent:
+            recent, recent_at = max(rise, 0.0), times[index]
+        if free[index] <= max(_LAST_BLOCKS, int(recent * gap)):
+            surely = True
+    inodes = min(series.free_inodes[first:last])
+    starved = inodes <= LEAST_INODES
+    return CeilingContact(
+        free=free[lowest],
+        free_inodes=inodes,
+        at=times[lowest],
+        near=free[lowest] <= max(LEAST_FREE, int(fastest * widest)) or starved,
+        surely=surely or inodes == 0,
+        inodes=starved and free[lowest] > LEAST_FREE,
+    )
+
+
+_LAST_BLOCKS = 256 * 1024  # ext4 refuses a little before the last block
+
+
+def thin_out(series: SampleSeries, start: float, end: float, *, zero: int, limit: int) -> list[tuple[float, int]]:
+    """At most about `limit` points (time since `start`, bytes above `zero`) that keep every bucket's lowest and
+    highest level, so the peak is never lost; ends with the last sample."""
+    first, last = series.span(start, end)
+    count = last - first
+    if count <= 0:
+        return []
+    per_bucket = max(1, -(-count * 2 // max(2, limit)))
+    kept: list[int] = []
+    for begin in range(first, last, per_bucket):
+        bucket = range(begin, min(begin + per_bucket, last))
+        low, high = min(bucket, key=series.used.__getitem__), max(bucket, key=series.used.__getitem__)
+        kept.extend(sorted({low, high}))
+    if kept[-1] != last - 1:
+        kept.append(last - 1)
+    return [(series.times[index] - start, series.used[index] - zero) for index in kept]

@@ -1,0 +1,1 @@
+"""Owners of the outside world: one module for each outside thing."""

@@ -1,0 +1,229 @@
+"""The Docker daemon's API: the only module that imports the docker SDK."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import docker
+import docker.errors
+import docker.types
+
+from ci_budget.errors import UnmeasuredError
+
+OLDEST_ENGINE = (23, 0)
+_TIMEOUT = 120
+_KEPT_LOG = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineFacts:
+    """What an engine says of itself."""
+
+    version: str
+    storage_driver: str
+    data_root: str
+    platform: str
+    kernel: str
+    runtimes: tuple[str, ...]
+    security_options: tuple[str, ...]
+    containerd_store: bool
+
+    @property
+    def rootless(self) -> bool:
+        """Rootless or with remapped users: a privileged container there is not root on the host."""
+        return any(option.startswith(("name=rootless", "name=userns")) for option in self.security_options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """One local image. `layer_folders`: the layers' directories from the lowest up, where the store is overlay2."""
+
+    id: str
+    diff_ids: tuple[str, ...]
+    onbuild: tuple[str, ...]
+    repo_digests: tuple[str, ...]
+    layer_folders: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheRecord:
+    """A record of the build cache. `kind`: regular, source.local, exec.cachemount, internal, frontend."""
+
+    id: str
+    kind: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerEnd:
+    """How a container ended; `exit_code` is None when it ran out of time."""
+
+    exit_code: int | None
+    log: str
+
+
+class DockerEngine:
+    """One engine, by its address (`unix:///…`, `tcp://…`)."""
+
+    def __init__(self, docker_host: str) -> None:
+        self.docker_host = docker_host
+        try:
+            self._client = docker.DockerClient(base_url=docker_host, timeout=_TIMEOUT, version="auto")
+        except (docker.errors.DockerException, OSError, ValueError) as error:
+            raise UnmeasuredError(
+                f"no Docker engine answers at {docker_host} ({_reason(error)})",
+                mend="Start one, or name another with DOCKER_HOST or `docker context use`.",
+            ) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def facts(self) -> EngineFacts:
+        """Version, storage driver, data-root and the rest. Raises UnmeasuredError when the engine is too old."""
+        with _explained("asking the engine what it is"):
+            info, version = self._client.info(), self._client.version()
+        text = str(version.get("Version", "0"))
+        if _numbers(text) < OLDEST_ENGINE:
+            raise UnmeasuredError(
+                f"the Docker engine at {self.docker_host} is {text}; ci-budget needs 23.0 or newer",
+                mend="Upgrade the engine; `ci-budget doctor` checks the rest.",
+            )
+        status = {str(row[0]): str(row[1]) for row in info.get("DriverStatus") or [] if len(row) == 2}
+        return EngineFacts(
+            version=text,
+            storage_driver=str(info.get("Driver", "")),
+            data_root=str(info.get("DockerRootDir", "")),
+            platform=f"{version.get('Os', 'linux')}/{version.get('Arch', '')}",
+            kernel=str(info.get("KernelVersion", "")),
+            runtimes=tuple(sorted(info.get("Runtimes") or {})),
+            security_options=tuple(info.get("SecurityOptions") or ()),
+            containerd_store="io.containerd.snapshotter" in status.get("driver-type", ""),
+        )
+
+    def image(self, reference: str) -> ImageFacts | None:
+        """What is known of a local image; None when the engine has none of that name."""
+        try:
+            with _explained(f"looking at the image {reference}"):
+                found: dict[str, Any] = self._client.images.get(reference).attrs
+        except docker.errors.NotFound:
+            return None
+        graph = found.get("GraphDriver") or {}
+        data = graph.get("Data") or {}
+        folders: tuple[str, ...] | None = None
+        if graph.get("Name") == "overlay2" and data.get("UpperDir"):
+            lower = [part for part in str(data.get("LowerDir") or "").split(":") if part]
+            folders = (*reversed(lower), str(data["UpperDir"]))
+        diff_ids = tuple((found.get("RootFS") or {}).get("Layers") or ())
+        return ImageFacts(
+            id=str(found["Id"]),
+            diff_ids=diff_ids,
+            onbuild=tuple((found.get("Config") or {}).get("OnBuild") or ()),
+            repo_digests=tuple(found.get("RepoDigests") or ()),
+            layer_folders=folders if diff_ids else (),
+        )
+
+    def tag(self, reference: str, name: str) -> None:
+        """Give an image one more name (`repository:tag`)."""
+        repository, tag = split_tag(name)
+        with _explained(f"naming {reference} {name}"):
+            self._client.api.tag(reference, repository, tag)
+
+    def remove_image(self, reference: str) -> None:
+        """Take a name away from an image; one that is gone already is no error."""
+        with contextlib.suppress(docker.errors.NotFound), _explained(f"removing {reference}"):
+            self._client.api.remove_image(reference, force=True)
+
+    def cache_records(self) -> list[CacheRecord]:
+        """The build cache, record by record."""
+        with _explained("listing the build cache"):
+            answer = self._client.api.df()
+        return [
+            CacheRecord(id=str(item["ID"]), kind=str(item.get("Type", "")), size=int(item.get("Size") or 0))
+            for item in answer.get("BuildCache") or []
+        ]
+
+    def drop_cache_records(self, ids: Sequence[str]) -> None:
+        """Remove these records of the build cache, and no others."""
+        for ident in ids:
+            with _explained("removing build cache"):
+                self._client.api.prune_builds(filters=cast("Any", {"id": ident}), all=True)
+
+    def run_container(
+        self,
+        image: str,
+        command: Sequence[str],
+        *,
+        timeout: float,
+        labels: Mapping[str, str],
+        gpu: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> ContainerEnd:
+        """Run a command in a fresh container without network until it ends; the container is removed.
+
+        `gpu`: None, "cdi" or "nvidia". The log is the last 20,000 characters.
+        """
+        options: dict[str, Any] = {"network_disabled": False, "network_mode": "none"}
+        if gpu is not None:
+            request: dict[str, Any] = (
+                {"driver": "cdi", "device_ids": ["nvidia.com/gpu=all"]}
+                if gpu == "cdi"
+                else {"driver": "nvidia", "count": -1, "capabilities": [["gpu"]]}
+            )
+            options["device_requests"] = [docker.types.DeviceRequest(**request)]
+        with _explained("running the smoke test"):
+            container = self._client.containers.create(
+                image,
+                entrypoint=[command[0]],
+                command=list(command[1:]),
+                labels=dict(labels),
+                environment=dict(environment or {}),
+                **options,
+            )
+        try:
+            with _explained("running the smoke test"):
+                container.start()
+            code: int | None
+            try:
+                code = int(container.wait(timeout=timeout)["StatusCode"])
+            except OSError:  # the client library's time-out; it has no error of its own for it
+                code = None
+                with contextlib.suppress(docker.errors.APIError):
+                    container.kill()
+            log = bytes(container.logs(tail=400))[-_KEPT_LOG:].decode("utf-8", "replace")
+        finally:
+            with contextlib.suppress(docker.errors.APIError):
+                container.remove(force=True, v=True)
+        return ContainerEnd(exit_code=code, log=log)
+
+
+def split_tag(name: str) -> tuple[str, str]:
+    """`host:5000/app:1.2` -> (`host:5000/app`, `1.2`); without a tag it is `latest`."""
+    repository, colon, tag = name.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (name, "latest")
+
+
+@contextlib.contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    """Every failure of the API but "not found" becomes an UnmeasuredError that says what we were doing."""
+    try:
+        yield
+    except docker.errors.NotFound:
+        raise
+    except docker.errors.DockerException as error:
+        raise UnmeasuredError(f"{doing} failed: {_reason(error)}") from error
+    except OSError as error:  # what the HTTP library raises
+        raise UnmeasuredError(f"{doing} failed: the engine does not answer ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(getattr(error, "explanation", None) or error)
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.split("+")[0].split("-")[0].split(".")[:2]
+    return tuple(int(part) if part.isdigit() else 0 for part in parts)

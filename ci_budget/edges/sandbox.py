@@ -1,0 +1,232 @@
+"""The sandbox: a private engine whose whole storage lies on a fixed-size filesystem of its own.
+
+Whatever happens inside the block, everything is gone afterwards: daemons, network, mounts, loop
+device, file. What a killed process leaves is found by the next run through the same functions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ci_budget.core.units import format_size
+from ci_budget.edges import loop_filesystem as loops
+from ci_budget.edges.base_images import BaseImage, BasesTooLargeError, bring_in
+from ci_budget.edges.docker_engine import DockerEngine
+from ci_budget.edges.private_engine import PrivateEngine, private_engine, stop_engine
+from ci_budget.edges.private_network import PrivateNetwork, private_network, remove_network, remove_orphans
+from ci_budget.edges.processes import run
+from ci_budget.edges.seeds import SeedFacts, SeedStore
+from ci_budget.edges.signals import shielded
+from ci_budget.edges.state import Claim, abandoned, claimed, living_ids, mending
+from ci_budget.errors import CiBudgetError, UnmeasuredError
+
+_PROGRAMS = ("dockerd", "containerd", "runc", "mkfs.ext4", "e2image", "losetup", "mount", "umount", "iptables", "ip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """A sandbox ready to build. Levels are bytes of its filesystem.
+
+    `zero` is the level that counts as nothing: the empty engine and the ballast. `ceiling` is what a build can
+    use above it, `seeded` whether the bases came from a seed.
+    """
+
+    docker_host: str
+    mount: Path
+    ballast: Path
+    zero: int
+    zero_inodes: int
+    ceiling: int
+    seeded: bool
+    notes: tuple[str, ...]
+
+
+def check_programs() -> None:
+    """Raises UnmeasuredError that names every program a sandbox needs and this machine lacks."""
+    missing = [name for name in _PROGRAMS if shutil.which(name) is None]
+    if missing:
+        raise UnmeasuredError(
+            f"a sandbox needs {', '.join(missing)}, not installed here",
+            mend="Install docker (engine, containerd, runc), e2fsprogs, util-linux, iproute2 and iptables, or use "
+            "`--disk-mode host`.",
+        )
+
+
+@contextlib.contextmanager
+def sandbox(
+    root: Path,
+    *,
+    budget: int,
+    reserve: int,
+    bases: Sequence[BaseImage],
+    settings: Mapping[str, Any],
+    seeds: SeedStore,
+    say: Callable[[str], None],
+) -> Iterator[Sandbox]:
+    """A sandbox in which exactly `budget` bytes can be used, with the bases in it.
+
+    Raises UnmeasuredError when the host lacks room or programs, BasesTooLargeError when the bases alone
+    exceed the budget.
+    """
+    check_programs()
+    check_room(root, budget=budget, reserve=reserve)
+    with claimed(root) as claim:
+        try:
+            with contextlib.ExitStack() as stack:
+                yield _open(stack, root, claim, budget, bases, settings, seeds, say)
+        finally:
+            with shielded():
+                demolish(root, claim)
+
+
+def check_room(root: Path, *, budget: int, reserve: int) -> None:
+    """Raises UnmeasuredError unless the host's disk holds the sandbox and its reserve beside it."""
+    available = loops.read_usage(root).available
+    needed = loops.file_size_for(budget)
+    if available < needed + reserve:
+        raise UnmeasuredError(
+            f"the disk of {root} has {format_size(available)} available; the sandbox takes {format_size(needed)} and "
+            f"{format_size(reserve)} must stay free (disk.reserve)",
+            mend="Free space (`ci-budget prune --dry-run` shows what it could free), lower disk.budget, or set "
+            "CI_BUDGET_STATE to a folder on a larger disk.",
+        )
+
+
+def demolish(root: Path, claim: Claim) -> None:
+    """Remove everything of one sandbox, however far it came. The first failure is raised at the end."""
+    failure: CiBudgetError | None = None
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: stop_engine(claim),
+        lambda: remove_network(root, claim),
+        lambda: loops.detach(claim.disk, claim.mount),
+    )
+    for step in steps:
+        try:
+            step()
+        except CiBudgetError as error:
+            failure = failure or error
+    if not loops.mounts_below(claim.mount):  # never delete through a mount that would not go away
+        shutil.rmtree(claim.folder, ignore_errors=True)
+    if failure is not None:
+        raise failure
+
+
+def mend(root: Path) -> list[str]:
+    """Remove what killed runs left behind; returns the ids. Sandboxes of living runs are not touched."""
+    with mending(root), shielded():
+        found = abandoned(root)
+        for claim in found:
+            demolish(root, claim)
+        if shutil.which("iptables") and shutil.which("ip"):
+            remove_orphans(root, living_ids(root))
+    return [claim.id for claim in found]
+
+
+def _open(
+    stack: contextlib.ExitStack,
+    root: Path,
+    claim: Claim,
+    budget: int,
+    bases: Sequence[BaseImage],
+    settings: Mapping[str, Any],
+    seeds: SeedStore,
+    say: Callable[[str], None],
+) -> Sandbox:
+    file_size = loops.file_size_for(budget)
+    key = seeds.key(
+        bases={base.reference: base.image_id or "" for base in bases},
+        file_size=file_size,
+        inodes=loops.inodes_for(budget),
+        engine=run(["dockerd", "--version"]).text.strip(),
+    )
+    notes: list[str] = []
+    loops.reserve_file(claim.disk, file_size)
+    network = stack.enter_context(private_network(root, claim))
+    facts = _restore(claim, seeds, key, notes)
+    seeded = facts is not None
+    if facts is None:
+        facts = _plant(claim, network, budget, bases, settings, say)
+        complaint = seeds.keep(key, claim.disk, facts)
+        if complaint:
+            notes.append(f"no seed was kept: {complaint}")
+    stack.enter_context(loops.mounted(claim.disk, claim.mount))
+    engine = stack.enter_context(private_engine(claim, network, settings))
+    missing = _missing_bases(engine, facts)
+    if missing:
+        seeds.drop(key)
+        raise UnmeasuredError(
+            f"the seed lacks the image {missing[0]}, though it says otherwise; it was removed", mend="Run again."
+        )
+    run(["sync", "--file-system", claim.mount])
+    usage = loops.read_usage(claim.mount)
+    ceiling = budget // loops.BLOCK * loops.BLOCK
+    left = ceiling - (usage.used - facts.empty_used)
+    if left < 0:
+        raise BasesTooLargeError(size=usage.used - facts.empty_used, budget=budget)
+    ballast = loops.lay_ballast(claim.mount, left)
+    return Sandbox(
+        docker_host=engine.docker_host,
+        mount=claim.mount,
+        ballast=claim.mount / "ballast",
+        zero=facts.empty_used + ballast,
+        zero_inodes=facts.empty_inodes,
+        ceiling=ceiling,
+        seeded=seeded,
+        notes=tuple(notes),
+    )
+
+
+def _restore(claim: Claim, seeds: SeedStore, key: str, notes: list[str]) -> SeedFacts | None:
+    seed = seeds.find(key)
+    if seed is None:
+        return None
+    try:
+        loops.fill_from(seed.disk, claim.disk)
+        run(["e2fsck", "-n", "-f", claim.disk], timeout=600)
+    except (UnmeasuredError, OSError) as error:
+        seeds.drop(key)
+        notes.append(f"a damaged seed was removed ({str(error).splitlines()[0][:200]})")
+        claim.disk.unlink()
+        loops.reserve_file(claim.disk, seed.facts.file_size)
+        return None
+    return seed.facts
+
+
+def _plant(
+    claim: Claim,
+    network: PrivateNetwork,
+    budget: int,
+    bases: Sequence[BaseImage],
+    settings: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> SeedFacts:
+    """Make the filesystem, measure the empty engine, load the bases; leaves it unmounted and clean."""
+    loops.make_filesystem(claim.disk, budget)
+    with loops.mounted(claim.disk, claim.mount):
+        with private_engine(claim, network, settings, scratch=claim.folder / "tmp") as engine:
+            run(["sync", "--file-system", claim.mount])
+            empty = loops.read_usage(claim.mount)
+            identities = bring_in(bases, engine.docker_host, claim.mount, budget, say)
+        run(["sync", "--file-system", claim.mount])
+        full = loops.read_usage(claim.mount)
+    shutil.rmtree(claim.folder / "tmp", ignore_errors=True)
+    return SeedFacts(
+        empty_used=empty.used,
+        empty_inodes=empty.total_inodes - empty.free_inodes,
+        bases=identities,
+        bases_used=full.used - empty.used,
+        file_size=claim.disk.stat().st_size,
+    )
+
+
+def _missing_bases(engine: PrivateEngine, facts: SeedFacts) -> list[str]:
+    connection = DockerEngine(engine.docker_host)
+    try:
+        return [name for name, ident in facts.bases.items() if getattr(connection.image(name), "id", None) != ident]
+    finally:
+        connection.close()

@@ -1,0 +1,125 @@
+"""Seeds: clean copies of a sandbox's filesystem with the base images in it, so the next run loads nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ci_budget.edges.loop_filesystem import copy_used_blocks, read_usage
+from ci_budget.edges.state import locked
+
+_FORMAT = 1
+_FACTS_LIMIT = 1_000_000
+
+
+class SeedFacts(BaseModel):
+    """Beside each seed: what lies in it. `empty_used`: bytes in use with the engine running and no image."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = _FORMAT
+    empty_used: int
+    empty_inodes: int
+    bases: dict[str, str]
+    bases_used: int
+    file_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seed:
+    """A usable seed: its disk image and its facts."""
+
+    disk: Path
+    facts: SeedFacts
+
+
+class SeedStore:
+    """The seeds below one state directory, at most `limit` bytes of them; the longest unused go first."""
+
+    def __init__(self, root: Path, *, limit: int, reserve: int) -> None:
+        self._folder = root / "seeds"
+        self._limit = limit
+        self._reserve = reserve
+
+    @staticmethod
+    def key(*, bases: Mapping[str, str], file_size: int, inodes: int, engine: str) -> str:
+        """Equal for runs that can share a seed: the same images, the same geometry, the same engine."""
+        parts = {"format": _FORMAT, "bases": dict(bases), "size": file_size, "inodes": inodes, "engine": engine}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    def find(self, key: str) -> Seed | None:
+        """The seed of that key, marked as used now; None when there is none, or it is damaged."""
+        disk, facts = self._disk(key), self._facts(key)
+        try:
+            if facts.stat().st_size > _FACTS_LIMIT:
+                return None
+            seed = Seed(disk=disk, facts=SeedFacts.model_validate_json(facts.read_bytes()))
+            if seed.facts.format != _FORMAT or disk.stat().st_size != seed.facts.file_size:
+                return None
+            os.utime(disk)
+        except (OSError, ValidationError):
+            return None
+        return seed
+
+    def keep(self, key: str, disk: Path, facts: SeedFacts) -> str | None:
+        """Keep a copy of a clean, unmounted filesystem; returns why it was not kept, or None.
+
+        Never takes the host below its reserve, and never keeps more than the limit.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with locked(self._folder / ".lock"):
+            self._sweep()
+            partial = self._folder / f"{key}.partial"
+            needed = facts.empty_used + facts.bases_used
+            if needed > self._limit:
+                return f"the bases take more than the {self._limit:,} bytes that seeds may take"
+            self._make_room(self._limit - needed, keep=key)
+            if read_usage(self._folder).available - needed < self._reserve:
+                return "the host has no room for it beside its reserve"
+            try:
+                copy_used_blocks(disk, partial)
+                with partial.open("rb") as handle:
+                    os.fsync(handle.fileno())
+                self._facts(key).write_text(facts.model_dump_json(), encoding="utf-8")
+                partial.replace(self._disk(key))
+            finally:
+                partial.unlink(missing_ok=True)
+        return None
+
+    def drop(self, key: str) -> None:
+        """Remove one seed."""
+        for path in (self._disk(key), self._facts(key)):
+            path.unlink(missing_ok=True)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes on disk of each seed, by key, longest unused first."""
+        with contextlib.suppress(OSError):
+            disks = sorted(self._folder.glob("*.ext4"), key=lambda path: path.stat().st_mtime)
+            return {disk.stem: disk.stat().st_blocks * 512 for disk in disks}
+        return {}
+
+    def _make_room(self, allowed: int, *, keep: str) -> None:
+        sizes = self.sizes()
+        for key, size in list(sizes.items()):
+            if sum(sizes.values()) <= allowed:
+                return
+            if key != keep:
+                self.drop(key)
+                sizes[key] -= size
+
+    def _sweep(self) -> None:
+        for partial in self._folder.glob("*.partial"):
+            partial.unlink(missing_ok=True)
+
+    def _disk(self, key: str) -> Path:
+        return self._folder / f"{key}.ext4"
+
+    def _facts(self, key: str) -> Path:
+        return self._folder / f"{key}.json"

@@ -1,0 +1,187 @@
+"""Builds the stages of one image inside the window, one at a time, and records what happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from ci_budget.core.events import BuildEvents, LogLine, Vertex, VertexChange
+from ci_budget.core.recording import FailedStep, Recording, StageRecord, StepRecord
+from ci_budget.edges.buildx import BuildEnd, BuildRequest, Buildx, Cancel
+from ci_budget.edges.sampler import Sampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A stage to build: its name, what buildx is asked for (None: the last stage), and the Dockerfile to build from.
+
+    A stage without a name of its own cannot be asked for: it is built from a copy that ends with it. Where that
+    leaves a single stage, the engine leaves the stage out of its step names (`alone`).
+    """
+
+    name: str
+    target: str | None
+    dockerfile: Path
+    alone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """The stage and the Dockerfile line of a step; None where unknown."""
+
+    stage: str | None
+    line: int | None
+
+
+class BuildListener(Protocol):
+    """Who wants to know how a build goes on. Called from the building thread; must be quick."""
+
+    def stage_started(self, name: str) -> None: ...
+
+    def step_started(self, name: str, line: int | None) -> None: ...
+
+    def log_line(self, stage: str, text: str) -> None: ...
+
+    def stage_ended(self, name: str, succeeded: bool) -> None: ...
+
+
+class StageBuilder:
+    """Builds targets of one request one after the other, feeding a recording and a listener."""
+
+    def __init__(
+        self,
+        *,
+        buildx: Buildx,
+        request: BuildRequest,
+        sampler: Sampler,
+        recording: Recording,
+        locate: Callable[[str], Location],
+        listener: BuildListener,
+        cancel: Cancel,
+        deadline: float | None,
+        redact: Callable[[str], str],
+    ) -> None:
+        self._buildx = buildx
+        self._request = request
+        self._sampler = sampler
+        self._recording = recording
+        self._locate = locate
+        self._listener = listener
+        self._cancel = cancel
+        self._deadline = deadline
+        self._redact = redact
+        self._seen: set[str] = set()
+
+    def build(
+        self, targets: Sequence[Target], *, image: str, fresh: bool = False, export: tuple[str, ...] | None = None
+    ) -> bool:
+        """Build the targets in order; only the last is exported, under the name `image`. False when one failed.
+
+        `fresh`: do not take this image's own stages from an older cache.
+        """
+        recording = self._recording
+        self._sampler.sample()
+        recording.start = time.monotonic()
+        recording.base_level = recording.series.used[-1]
+        for target in targets:
+            last = target is targets[-1]
+            output = export or ("--load", "--tag", image) if last else ("--output", "type=cacheonly")
+            if not self._build_one(target, output, ("--no-cache-filter", target.name) if fresh else ()):
+                break
+        self._sampler.sample()
+        recording.end = time.monotonic()
+        return recording.failed is None and recording.cancelled is None
+
+    def _build_one(self, target: Target, output: tuple[str, ...], extra: tuple[str, ...]) -> bool:
+        self._listener.stage_started(target.name)
+        self._sampler.sample()
+        start = time.monotonic()
+        left = None if self._deadline is None else max(0.1, self._deadline - start)
+        end = self._buildx.build(
+            replace(self._request, dockerfile=target.dockerfile),
+            target=target.target,
+            output=output,
+            on_event=lambda change, events: self._heard(target, change, events),
+            cancel=self._cancel,
+            timeout=left,
+            extra=extra,
+        )
+        self._sampler.sample()
+        self._recording.stages.append(StageRecord(name=target.name, start=start, end=time.monotonic()))
+        self._record_steps(target, end.events)
+        self._recording.said_no_space |= end.events.says_no_space(None)
+        if not end.succeeded:
+            self._record_failure(target, end, start)
+        self._listener.stage_ended(target.name, end.succeeded)
+        return end.succeeded
+
+    def _heard(self, target: Target, change: VertexChange | LogLine, events: BuildEvents) -> None:
+        if isinstance(change, LogLine):
+            vertex = events.vertexes.get(change.vertex)
+            stage = self._place(target, vertex).stage if vertex else None
+            self._listener.log_line(stage or target.name, self._redact(change.text))
+            return
+        self._sampler.sample()
+        vertex = change.vertex
+        if change.kind == "started" and vertex.is_step and not vertex.cached and vertex.digest not in self._seen:
+            self._listener.step_started(self._redact(vertex.name), self._place(target, vertex).line)
+
+    def _place(self, target: Target, vertex: Vertex) -> Location:
+        name = f"[{target.name} {vertex.name[1:]}" if target.alone and vertex.is_step else vertex.name
+        return self._locate(name)
+
+    def _record_steps(self, target: Target, events: BuildEvents) -> None:
+        """Steps that ran; one that came from the cache counts only where it was not seen to run before."""
+        offset = time.time() - time.monotonic()
+        for vertex in events.vertexes.values():
+            if vertex.started is None or vertex.completed is None or vertex.digest in self._seen:
+                continue
+            if vertex.is_step:
+                self._seen.add(vertex.digest)
+            place = self._place(target, vertex)
+            self._recording.steps.append(
+                StepRecord(
+                    name=self._redact(vertex.name),
+                    stage=place.stage,
+                    line=place.line,
+                    start=vertex.started - offset,
+                    end=vertex.completed - offset,
+                    cached=vertex.cached,
+                    loads_context=vertex.loads_context,
+                    internal=not vertex.is_step and not vertex.name.startswith("exporting to"),
+                )
+            )
+
+    def _record_failure(self, target: Target, end: BuildEnd, start: float) -> None:
+        recording, now = self._recording, time.monotonic()
+        recording.cancelled = end.cancelled
+        vertex = end.events.failed() or _latest_running(end.events)
+        offset = time.time() - now
+        if vertex is None:
+            text = "\n".join(end.events.plain[-12:]) or f"buildx ended with exit code {end.exit_code}"
+            says = end.events.says_no_space(None)
+            recording.failed = FailedStep(
+                name=f"building {target.name}", stage=target.name, line=None, start=start, end=now,
+                error=self._redact(text), says_no_space=says,
+            )  # fmt: skip
+            return
+        place = self._place(target, vertex)
+        recording.failed = FailedStep(
+            name=self._redact(vertex.name),
+            stage=place.stage or target.name,
+            line=place.line,
+            start=max(start, (vertex.started or 0) - offset),
+            end=min(now, vertex.completed - offset + 0.05 if vertex.completed else now),
+            error=self._redact(vertex.error or "\n".join(end.events.plain[-12:])),
+            says_no_space=end.events.says_no_space(vertex),
+        )
+
+
+def _latest_running(events: BuildEvents) -> Vertex | None:
+    """The step that was running when a build was cancelled, or died without an error of its own."""
+    running = [vertex for vertex in events.vertexes.values() if vertex.started is not None and vertex.completed is None]
+    steps = [vertex for vertex in running if vertex.is_step] or running
+    return max(steps, key=lambda vertex: vertex.started or 0, default=None)

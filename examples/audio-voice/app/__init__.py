@@ -1,0 +1,3 @@
+"""Audio Voice: text to speech over HTTP."""
+
+__version__ = "3.0.0"

@@ -1,0 +1,36 @@
+"""Tests against a real engine: it is in the environment of every one of them, and they can ask what was left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.leftovers import MARKER, LeftoverWatch
+from tests.engine_access import Engine
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs an engine."""
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker(pytest.mark.engine)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine_in_environment(engine: Engine) -> Iterator[Engine]:
+    """`docker` speaks to the engine, in this process and in its children; they bear a mark that `leftovers` knows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARKER.name, MARKER.value)
+        yield engine
+
+
+@pytest.fixture
+def leftovers(engine: Engine) -> Iterator[LeftoverWatch]:
+    """Fails the test when something of the tool is left after it; call `assert_none()` for a look in the middle."""
+    watch = LeftoverWatch.start(engine)
+    yield watch
+    watch.assert_none()

@@ -1,0 +1,109 @@
+"""The watch for leftovers sees each kind of thing that the tool makes: otherwise its silence would prove nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.leftovers import LeftoverWatch, living_ids
+from tests.engine_access import Engine
+
+DEAD = "deadbee5"
+"""An id that nobody owns."""
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def left_rule(_: Path, __: Engine) -> Iterator[str]:
+    rule = ["POSTROUTING", "-s", "198.51.100.0/24", "-m", "comment", "--comment", f"ci-budget:{DEAD}", "-j", "RETURN"]
+    run("iptables", "-w", "-t", "nat", "-A", *rule)
+    try:
+        yield (
+            f'rule: iptables nat -A POSTROUTING -s 198.51.100.0/24 -m comment --comment "ci-budget:{DEAD}" -j RETURN'
+        )
+    finally:
+        run("iptables", "-w", "-t", "nat", "-D", *rule)
+
+
+@contextlib.contextmanager
+def left_interface(_: Path, __: Engine) -> Iterator[str]:
+    run("ip", "link", "add", f"cib{DEAD}", "type", "bridge")
+    try:
+        yield f"interface: cib{DEAD}"
+    finally:
+        run("ip", "link", "del", f"cib{DEAD}")
+
+
+@contextlib.contextmanager
+def left_mount(folder: Path, _: Engine) -> Iterator[str]:
+    place = folder / "ci-budget" / "sandboxes" / DEAD / "mnt"
+    place.mkdir(parents=True)
+    run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place))
+    try:
+        yield f"mount: {place} from tmpfs"
+    finally:
+        run("umount", str(place))
+
+
+@contextlib.contextmanager
+def left_loop(folder: Path, _: Engine) -> Iterator[str]:
+    file = folder / "ci-budget-disk.ext4"
+    file.write_bytes(b"\0" * 65536)
+    device = subprocess.run(
+        ["losetup", "--find", "--show", str(file)], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    try:
+        yield f"loop: {device} on {file}"
+    finally:
+        run("losetup", "--detach", device)
+
+
+@contextlib.contextmanager
+def left_process(_: Path, __: Engine) -> Iterator[str]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", f"/run/ci-budget/{DEAD}"])
+    try:
+        yield f"process: {process.pid} {sys.executable} -c import time; time.sleep(60) /run/ci-budget/{DEAD}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def left_container(_: Path, engine: Engine) -> Iterator[str]:
+    image = engine.make_base("busybox")
+    ident = engine.docker("create", "--label", f"ci-budget.sandbox={DEAD}", "--name", f"left-{DEAD}", image).strip()
+    try:
+        yield f"container: {ident} left-{DEAD} ci-budget.sandbox={DEAD}"
+    finally:
+        engine.docker("rm", "--force", ident)
+
+
+@pytest.mark.parametrize(
+    "leave", [left_rule, left_interface, left_mount, left_loop, left_process, left_container], ids=lambda f: f.__name__
+)
+def test_each_kind_is_seen_and_gone_when_it_is_gone(leave, tmp_path: Path, engine: Engine) -> None:  # type: ignore[no-untyped-def]
+    watch = LeftoverWatch.start(engine)
+    with leave(tmp_path, engine) as line:
+        assert line in watch.new()
+        with pytest.raises(AssertionError, match="left behind:\n"):
+            watch.assert_none()
+    assert line not in watch.new()
+
+
+def test_what_a_living_owner_holds_is_no_leftover(tmp_path: Path, engine: Engine) -> None:
+    watch = LeftoverWatch.start(engine)
+    folder = tmp_path / "sandboxes" / DEAD
+    folder.mkdir(parents=True)
+    with left_interface(tmp_path, engine) as line:
+        with (folder / "owner").open("w"):
+            assert DEAD in living_ids()
+            assert line not in watch.new()
+        assert line in watch.new()

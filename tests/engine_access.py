@@ -1,0 +1,79 @@
+"""The engine that the tests use: the one `make engine` started or found."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CLONE = Path(__file__).resolve().parent.parent
+ENV_FILE = CLONE / ".engine" / "env"
+SMALLEST_ENGINE = (23, 0)
+SMALLEST_BUILDX = (0, 15)
+BASES = {"busybox": "test/busybox:latest", "python": "python:3.11-slim"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A reachable Docker engine and the environment in which `docker` speaks to it."""
+
+    docker_host: str
+    """For example `unix:///run/docker.sock`; empty when a CLI context says it."""
+    env: dict[str, str] = field(repr=False)
+    """A whole environment, PATH, DOCKER_HOST and DOCKER_CONFIG included; not for a failed test's output."""
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it is the one in `.engine/`, whose images are the project's own."""
+        return str(CLONE / ".engine") in self.env["PATH"]
+
+    def docker(self, *arguments: str, stdin: bytes = b"") -> str:
+        """Run `docker` and return its standard output; raises AssertionError with what it said when it fails."""
+        done = subprocess.run(["docker", *arguments], env=self.env, input=stdin, capture_output=True)
+        if done.returncode:
+            raise AssertionError(
+                f"docker {' '.join(arguments)} exited {done.returncode}: {done.stderr.decode(errors='replace')}"
+            )
+        return done.stdout.decode(errors="replace")
+
+    def make_base(self, kind: str) -> str:
+        """Make or find the base image `kind` (a key of BASES) and return its name."""
+        done = subprocess.run(
+            [CLONE / "scripts" / "base-image.sh", kind], env=self.env, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"scripts/base-image.sh {kind} exited {done.returncode}:\n{done.stdout}{done.stderr}")
+        return BASES[kind]
+
+
+def find_engine() -> Engine:
+    """Read `.engine/env`, or take the environment as it is, and make sure that a fit engine answers.
+
+    Raises RuntimeError with what to do when none does.
+    """
+    env = _sourced(ENV_FILE) if ENV_FILE.exists() else dict(os.environ)
+    try:
+        server = _version(env, "version", "--format", "{{.Server.Version}}")
+        buildx = _version(env, "buildx", "version")
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise RuntimeError(f"no Docker engine is reachable; start one with: make engine ({error})") from error
+    if server < SMALLEST_ENGINE or buildx < SMALLEST_BUILDX:
+        raise RuntimeError(f"engine {server} with buildx {buildx} is too old; start a private one with: make engine")
+    return Engine(docker_host=env.get("DOCKER_HOST", ""), env=env)
+
+
+def _sourced(file: Path) -> dict[str, str]:
+    """The environment after `file`, a shell script, was read."""
+    done = subprocess.run(["bash", "-c", '. "$1" && env -0', "bash", file], capture_output=True, check=True, text=True)
+    pairs = (entry.partition("=") for entry in done.stdout.split("\0") if entry)
+    return {name: value for name, _, value in pairs if name not in ("_", "SHLVL", "PWD", "OLDPWD")}
+
+
+def _version(env: dict[str, str], *arguments: str) -> tuple[int, int]:
+    done = subprocess.run(["docker", *arguments], env=env, capture_output=True, check=True, text=True, timeout=30)
+    found = re.search(r"(\d+)\.(\d+)", done.stdout)
+    if found is None:
+        raise ValueError(f"docker {' '.join(arguments)} names no version: {done.stdout!r}")
+    return int(found[1]), int(found[2])
