@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +77,8 @@ def _complain(message: str, code: int) -> int:
 
 def _bug_message(error: Exception) -> str:
     """A short message; the traceback goes to a file, and in CI, where files are lost, to stderr as well."""
+    import traceback
+
     lines = "".join(traceback.format_exception(error))
     kept = _keep_traceback(f"ci-budget {__version__}, Python {sys.version.split()[0]}\n{lines}")
     summary = f"ci-budget: this is a bug in ci-budget, not in your build: {type(error).__name__}: {error}"
@@ -89,6 +89,8 @@ def _bug_message(error: Exception) -> str:
 
 
 def _keep_traceback(text: str) -> Path | None:
+    import tempfile
+
     from ci_budget.edges.state import state_directory
 
     try:

@@ -20,11 +20,13 @@ Color = Literal["auto", "always", "never"]
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "check": ("ci_budget.commands.check_options", "Build, measure, compare, report: the gate."),
     "baseline": ("ci_budget.commands.baseline_options", "Show the accepted values, or accept a report's."),
+    "plan": ("ci_budget.commands.plan", "Print the images that a change touches."),
     "init": ("ci_budget.commands.init", "Start a config from the repository's Dockerfiles."),
     "validate": ("ci_budget.commands.validate", "Check the config, without an engine."),
     "schema": ("ci_budget.commands.schema", "Print the config's JSON Schema, for editors."),
+    "action": ("ci_budget.commands.action", ""),
 }
-"""Every command: the module whose `command` it is, and its line in `--help`. Only commands that exist."""
+"""Every command that exists: the module whose `command` it is, and its line in `--help` (empty: not listed)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names, in the order of the table."""
-        return list(COMMANDS)
+        return [name for name, (_, text) in COMMANDS.items() if text]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command, imported now; None where there is none of that name."""
@@ -78,7 +80,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The list of commands, from the table alone."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items() if text])
 
 
 _EPILOG = """\

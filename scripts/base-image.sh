@@ -47,7 +47,7 @@ own_mirror() { # the Debian archive of the machine's own apt sources
 
 # What reaches the network from this machine has to reach it from a build: certificates, apt's proxy, pip's index.
 carry_over_network() {
-  local folder=$1 proxy index
+  local folder=$1 proxy check valid index
   mkdir -p "$folder/usr/local/share/ca-certificates"
   python3 - "$folder" <<'PYTHON'
 import os, pathlib, re, sys
@@ -66,6 +66,9 @@ PYTHON
     proxy=$(apt-config shell proxy Acquire::http::Proxy)
     eval "$proxy"
     [ -z "${proxy:-}" ] || echo "Acquire::http::Proxy \"$proxy\";"
+    check=$(apt-config shell valid Acquire::Check-Valid-Until) # an archive that stands still outlives its own date
+    eval "$check"
+    [ "${valid:-}" != false ] || echo 'Acquire::Check-Valid-Until "false";'
   } >"$folder/etc/apt/apt.conf.d/80-network"
   index=$(python3 -m pip config get global.index-url 2>/dev/null || true)
   {

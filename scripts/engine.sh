@@ -224,6 +224,18 @@ wait_for() { # SECONDS COMMAND…
 
 gone() { [ ! -e "/proc/$1" ]; }
 
+# wait_until_up NAME PID SOCKET: returns 1 as soon as the process has ended
+wait_until_up() {
+  local deadline=$((SECONDS + 60))
+  until [ -S "$3" ]; do
+    if gone "$2" || [ "$SECONDS" -ge "$deadline" ]; then
+      tail -n 15 "$engine/log/$1.log" >&2
+      die "$1 did not start; its log is $engine/log/$1.log"
+    fi
+    sleep 0.1
+  done
+}
+
 stop() { # PIDFILE SECONDS
   local pid
   if pid=$(alive "$1"); then
@@ -342,21 +354,17 @@ address = "$run/containerd/containerd.sock"
 TOML
     start containerd "$engine/root/usr/bin/containerd" --config "$engine/containerd.toml" --log-level warn
     echo $! >"$run/containerd.pid"
-    wait_for 30 test -S "$run/containerd/containerd.sock" || fail_with_log containerd
+    wait_until_up containerd $! "$run/containerd/containerd.sock"
   fi
   if ! alive "$run/dockerd.pid" >/dev/null; then
     rm -f "$run/docker.sock" "$run/dockerd.pid"
     : >"$engine/log/dockerd.log"
     start dockerd "$engine/root/usr/sbin/dockerd" --config-file "$engine/daemon.json" --log-level warn
+    wait_until_up dockerd $! "$run/docker.sock"
   fi
-  wait_for 60 own_answers || fail_with_log dockerd
+  wait_for 30 own_answers || die "dockerd does not answer; its log is $engine/log/dockerd.log"
   write_env "$engine/bin" "unix://$run/docker.sock" "$engine/config"
   say "private engine $(own_docker version --format '{{.Server.Version}}') is up after $((SECONDS - started)) s"
-}
-
-fail_with_log() {
-  tail -n 15 "$engine/log/$1.log" >&2
-  die "$1 did not start; its log is $engine/log/$1.log"
 }
 
 up() {

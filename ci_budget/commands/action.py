@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from ci_budget.core.action_inputs import read_inputs
+import click
+
 from ci_budget.core.action_outputs import outputs_of
-from ci_budget.core.plain_text import plain_lines
+from ci_budget.core.plain_text import plain_lines, shorten
 from ci_budget.core.render.annotations import render_annotations
 from ci_budget.core.report import SCHEMA_VERSION, Report
 from ci_budget.core.stored import parse_stored
 from ci_budget.core.workflow_text import format_annotation
-from ci_budget.edges.github import GitHubContext
-from ci_budget.errors import CiBudgetError, ExitCode, UnmeasuredError
+from ci_budget.edges.github import GitHubContext, read_context
+from ci_budget.errors import CiBudgetError, ConfigError, ExitCode, UnmeasuredError
 
 LARGEST_REPORT = 256 * 1024 * 1024
 """Bytes of report.json that are read."""
+
+
+@click.command(name="action", hidden=True)
+def command() -> int:
+    """Run `check` for the GitHub action, which hands its inputs over as CI_BUDGET_CHECK_*."""
+    return run_action(environ=os.environ, context=read_context(os.environ), check=_check, out=sys.stdout)
+
+
+def _check(arguments: Sequence[str]) -> int:
+    from ci_budget.cli import run_command
+
+    try:
+        return run_command(["check", *arguments])
+    except click.ClickException as error:
+        raise ConfigError(error.format_message()) from error
 
 
 def run_action(
@@ -27,30 +45,28 @@ def run_action(
     check: Callable[[Sequence[str]], int],
     out: TextIO,
 ) -> int:
-    """Run `check` as the workflow asked and hand its result to GitHub; returns the exit code.
+    """Run `check` and hand its result to GitHub: outputs, summary, annotations; returns the exit code.
 
-    `check` takes the arguments of `ci-budget check`, returns its exit code, and raises CiBudgetError
+    `check` takes arguments beside those in the environment, returns the exit code, and raises CiBudgetError
     for what ended it early. Outputs are set whatever happened.
     """
-    folder = _default_folder(context)
+    folder = Path()
     code: int = ExitCode.BUG
     report: Report | None = None
     try:
-        inputs = read_inputs(environ)
-        folder = Path(inputs.report_dir) if inputs.report_dir else folder
-        arguments = [*inputs.arguments] if inputs.report_dir else [*inputs.arguments, f"--report={folder}"]
+        summary, annotations = (_read_switch(environ, name) for name in ("summary", "annotations"))
+        folder = _report_folder(environ, context)
         before = _stamp(folder)
-        code = check(arguments)
+        code = check([f"--report={folder}"])
         report = _read_report(folder) if _stamp(folder) not in (None, before) else None
         if report is None and code == ExitCode.OK:
             raise UnmeasuredError("the check ended well and yet left no report; this is no pass")
-        if report is not None and inputs.annotations:
+        if report is not None and annotations:
             out.write(render_annotations(report))
-        if inputs.summary:
+        if summary:
             context.write_summary(_summary(folder, report, code))
     except CiBudgetError as error:
         code = error.exit_code
-        out.write(f"{plain_lines(f'Error: {error}')}\n")
         out.write(f"{format_annotation('error', plain_lines(str(error)), title='ci-budget', file=error.file)}\n")
         context.write_summary(f"### ci-budget: exit {int(code)}\n\n{_fenced(str(error))}\n")
     finally:
@@ -59,7 +75,18 @@ def run_action(
     return code
 
 
-def _default_folder(context: GitHubContext) -> Path:
+def _read_switch(environ: Mapping[str, str], name: str) -> bool:
+    """An input of the action alone; not given is true."""
+    value = environ.get(f"CI_BUDGET_ACTION_{name.upper()}", "").strip().lower()
+    if value not in ("", "true", "false"):
+        raise ConfigError(f"the input '{name}' is '{shorten(value)}'", mend=f"Write '{name}: true' or '{name}: false'.")
+    return value != "false"
+
+
+def _report_folder(environ: Mapping[str, str], context: GitHubContext) -> Path:
+    given = environ.get("CI_BUDGET_CHECK_REPORT", "")
+    if given:
+        return Path(given)
     if context.runner_temp is None:
         raise UnmeasuredError("RUNNER_TEMP is not set", mend="`ci-budget action` runs in GitHub Actions; use `check`.")
     return context.runner_temp / "ci-budget-report"

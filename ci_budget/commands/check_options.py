@@ -118,7 +118,7 @@ def complete_images(ctx: click.Context, _parameter: click.Parameter, incomplete:
 @click.option("--load", is_flag=True, help="Load the image that was measured into the runner's engine.")
 @click.option("--export", type=_FILE, help="Write the image that was measured to this archive.")
 @click.pass_context
-def command(ctx: click.Context, **values: Any) -> int:
+def command(ctx: click.Context, /, **values: Any) -> int:
     """Build every stage inside the disk budget, measure, compare with budgets and baselines, and report."""
     shell = shell_of(ctx)
     options = CheckOptions(**values, color=shell.color, verbose=shell.verbose)

@@ -23,10 +23,11 @@ _BASELINES = ".ci-budget"
 @click.command(name="plan", short_help="Print the images that a change touches.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="The config.")
 @click.option("--base", metavar="REV", help="The revision before the change.  [default: the pull request's base]")
-@click.option("--all", "everything", is_flag=True, help="Every image, whatever changed.")
+@click.option("--all", "everything", envvar="CI_BUDGET_PLAN_ALL", is_flag=True, help="Every image, whatever changed.")
 @click.option(
     "--format",
     "form",
+    envvar="CI_BUDGET_PLAN_FORMAT",
     type=click.Choice(["text", "json", "github"]),
     default="text",
     show_default=True,

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from ci_budget.core.config_names import shown
+from ci_budget.core.metrics import Unit
 from ci_budget.core.plain_text import shorten
-from ci_budget.core.report import Unit
 from ci_budget.core.units import Tolerance, parse_duration, parse_percent, parse_size, parse_tolerance
 
 OFF: Final = "off"

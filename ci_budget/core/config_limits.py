@@ -14,7 +14,7 @@ from ci_budget.core.config_amounts import (
     tolerance_schema,
     write_tolerance,
 )
-from ci_budget.core.report import Unit
+from ci_budget.core.metrics import Unit
 from ci_budget.core.units import Tolerance
 
 

@@ -13,6 +13,6 @@ def config_schema() -> dict[str, Any]:
     described = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "ci-budget.yml",
-        "description": "Budgets for container image builds: what to build, and every limit that the gate compares with.",
+        "description": "Budgets for container image builds: what to build, and the limits that the gate compares with.",
     }
     return described | {key: value for key, value in schema.items() if key not in described}

@@ -11,8 +11,8 @@ from pydantic_core import ErrorDetails
 
 from ci_budget.core.config import CONFIG_VERSION, Config
 from ci_budget.core.config_limits import ByMetric, PlacedError, Section
+from ci_budget.core.metrics import METRIC_NAMES
 from ci_budget.core.plain_text import one_line, shorten
-from ci_budget.core.report import METRIC_NAMES
 from ci_budget.core.suggestion import nearest, suggest
 from ci_budget.core.yaml_tree import Path, Plain, Problem, TreeError, read_tree
 from ci_budget.errors import ConfigError

@@ -77,6 +77,12 @@ class Anchor:
     expression: str
 
 
+BEGINNING = Anchor(r"\A")
+END = Anchor(r"\Z")
+WORD_EDGE = Anchor(r"(?a:\b)")
+NO_WORD_EDGE = Anchor(r"(?a:\B)")
+_ANCHORS = {"A": BEGINNING, "z": END, "b": WORD_EDGE, "B": NO_WORD_EDGE}
+
 Item = Atom | Skip | Anchor
 
 
@@ -97,7 +103,7 @@ def parse_expression(text: str) -> tuple[Item, ...]:
             items += [Skip(), Atom(NO_SLASH_OR_NEWLINE, many=True)]
             at += 2
         elif text[at] == "^":
-            items.append(Anchor(r"\A"))
+            items.append(BEGINNING)
             at += 1
         elif text.startswith("\\Q", at):
             quoted, closed, _ = text[at + 2 :].partition("\\E")
@@ -107,7 +113,7 @@ def parse_expression(text: str) -> tuple[Item, ...]:
             items += literals(quoted)
             at += len(quoted) + 4
         elif text[at] == "\\" and text[at + 1 : at + 2] in _ANCHORS:
-            items.append(Anchor(_ANCHORS[text[at + 1]]))
+            items.append(_ANCHORS[text[at + 1]])
             at += 2
         else:
             chars, at = _parse_set(text, at)
@@ -117,7 +123,6 @@ def parse_expression(text: str) -> tuple[Item, ...]:
     return tuple(items)
 
 
-_ANCHORS = {"A": r"\A", "z": r"\Z", "b": r"(?a:\b)", "B": r"(?a:\B)"}
 _DIGIT: Ranges = ((0x30, 0x39),)
 _SPACE: Ranges = ((0x09, 0x0A), (0x0C, 0x0D), (0x20, 0x20))
 _WORD: Ranges = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))

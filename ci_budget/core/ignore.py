@@ -19,7 +19,7 @@ from ci_budget.core.ignore_patterns import build_test, parse_pattern
 from ci_budget.errors import ConfigError
 
 LONGEST_LINE = 65535
-LARGEST_FILE = 16 * 2**20
+LARGEST_FILE = 4 * 2**20
 _BOM = b"\xef\xbb\xbf"
 # what Go's unicode.IsSpace calls white space
 _WHITE_SPACE = (
@@ -101,7 +101,7 @@ def _build(read: list[tuple[int | None, str]], file: str | None) -> IgnoreRules:
     for line, text in read:
         if plain and not text.isprintable():
             raise ConfigError(
-                f"the pattern {ascii(text)} has a control character, which the engine refuses", file=file, line=line
+                f"the pattern {text!a} has a control character, which the engine refuses", file=file, line=line
             )
         pattern = text.strip(_WHITE_SPACE)
         if not pattern:
@@ -114,7 +114,7 @@ def _build(read: list[tuple[int | None, str]], file: str | None) -> IgnoreRules:
         try:
             check_glob(pattern)
         except BadGlobError as error:
-            raise ConfigError(f"the pattern {ascii(text)} is malformed: {error}", file=file, line=line) from error
+            raise ConfigError(f"the pattern {text!a} is malformed: {error}", file=file, line=line) from error
         patterns.append(_compile(pattern, exception=exception, line=line))
     return IgnoreRules(patterns=tuple(patterns), file=file)
 

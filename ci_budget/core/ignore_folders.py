@@ -117,7 +117,7 @@ class PlainFolder:
             if not match and pattern.exception is ignored:
                 if pattern.test is None:
                     raise ConfigError(
-                        f"the pattern {ascii(pattern.text)} is malformed: {pattern.fault}",
+                        f"the pattern {pattern.text!a} is malformed: {pattern.fault}",
                         file=self.file,
                         line=pattern.line,
                     )
@@ -201,9 +201,7 @@ class QuickFolder:
 
     __slots__ = ("_comparisons", "_held", "_live", "_opened", "_plan", "_prefix")
 
-    def __init__(
-        self, comparisons: Comparisons, *, prefix: str, held: int, opened: int, live: tuple[int, ...]
-    ) -> None:
+    def __init__(self, comparisons: Comparisons, *, prefix: str, held: int, opened: int, live: tuple[int, ...]) -> None:
         self._comparisons, self._prefix, self._held, self._opened, self._live = comparisons, prefix, held, opened, live
         tests = comparisons.tests
         active = tuple([i for i in live if (place := tests[i].place) is None or place(prefix)])

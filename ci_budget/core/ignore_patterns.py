@@ -7,16 +7,18 @@ last component must look like, so that a directory is looked at once and each fi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from ci_budget.core.expressions import (
     ANY,
+    BEGINNING,
+    END,
     NO_SLASH,
+    WORD_EDGE,
     Anchor,
     Atom,
-    BadExpressionError,
     CharSet,
     Item,
     Skip,
@@ -107,7 +109,7 @@ class PathTest:
     def place(self) -> Match | None:
         """Test of the path's directory, ending in a slash (empty for the root); None: any directory will do."""
         items = self.items[: self.split]
-        return None if items == (Skip(newline=True),) else compile_items(items)
+        return None if self.split is None or items == (Skip(newline=True),) else compile_items(items)
 
     @cached_property
     def name(self) -> NameTest | None:
@@ -127,14 +129,12 @@ class PathTest:
 
 
 def build_test(items: tuple[Item, ...]) -> PathTest:
-    """Take a parsed pattern apart. Raises BadExpressionError for one that cannot be matched in bounded time."""
+    """Take a parsed pattern apart."""
     lead: list[str] = []
     for item in items:
         if not isinstance(item, Atom) or item.many or item.chars.literal is None:
             break
         lead.append(item.chars.literal)
-    if any(isinstance(item, Anchor) for item in items) and _count_loops(items) > _MOST_LOOPS:
-        raise BadExpressionError("assertions and more than two stars in one pattern are not supported")
     fixed = all(isinstance(item, Atom) and (item.chars == _SLASH or _within_name(item)) for item in items)
     depth = sum(item == Atom(_SLASH) for item in items) if fixed else None
     return PathTest(items=items, split=_find_split(items), lead="".join(lead), depth=depth)
@@ -214,7 +214,7 @@ def compile_items(items: Sequence[Item]) -> Match:
     literal = _literal(items)
     if literal is not None:
         return literal.__eq__
-    if _count_loops(items) <= _MOST_LOOPS or any(isinstance(item, Anchor) for item in items):
+    if _count_loops(items) <= _MOST_LOOPS:
         matches = re.compile(_expression(items)).fullmatch
         return lambda text: matches(text) is not None
     return Automaton(items).matches
@@ -228,58 +228,77 @@ class Automaton:
     """
 
     def __init__(self, items: Sequence[Item]) -> None:
-        self._atoms: list[Atom | None] = []
+        self._steps: list[Atom | Anchor | None] = []
         self._leaps: dict[int, int] = {}
         for item in items:
             if isinstance(item, Skip):
-                self._leaps[len(self._atoms)] = len(self._atoms) + 3
+                self._leaps[len(self._steps)] = len(self._steps) + 3
                 stretch = ANY if item.newline else CharSet(((0x0A, 0x0A),), negated=True)
-                self._atoms += [None, Atom(stretch, many=True), Atom(_SLASH)]
-            elif isinstance(item, Atom):
-                self._atoms.append(item)
-        self._start = self._close(1)
-        self._accept = 1 << len(self._atoms)
-        self._moves: dict[tuple[int, str], int] = {}
+                self._steps += [None, Atom(stretch, many=True), Atom(_SLASH)]
+            else:
+                self._steps.append(item)
+        self._accept = 1 << len(self._steps)
+        self._moves: dict[tuple[int, str, str], int] = {}
+        self._anchored = any(isinstance(item, Anchor) for item in items)
 
     def matches(self, text: str) -> bool:
         """Whether the items match the whole text."""
-        state, moves = self._start, self._moves
+        state, moves, before = 1, self._moves, ""
         for char in text:
-            following = moves.get((state, char))
+            key = (state, before, char)
+            following = moves.get(key)
             if following is None:
                 if len(moves) >= _MOST_STATES:
                     moves.clear()
-                following = moves[state, char] = self._close(self._move(state, char))
+                following = moves[key] = self._move(self._close(state, before, char), char)
             if not following:
                 return False
             state = following
-        return bool(state & self._accept)
+            if self._anchored:
+                before = "a" if _is_word(char) else "-"
+        return bool(self._close(state, before, "") & self._accept)
 
     def _move(self, state: int, char: str) -> int:
         following = 0
-        while state:
-            bit = state & -state
-            state ^= bit
-            position = bit.bit_length() - 1
-            atom = self._atoms[position] if position < len(self._atoms) else None
-            if atom is not None and atom.chars.admits(char):
-                following |= bit if atom.many else bit << 1
+        for position in _positions(state & ~self._accept):
+            step = self._steps[position]
+            if isinstance(step, Atom) and step.chars.admits(char):
+                following |= 1 << (position if step.many else position + 1)
         return following
 
-    def _close(self, state: int) -> int:
-        """Add the positions that are reached without a character; all such steps go forward."""
-        open_ = state
-        while open_:
-            bit = open_ & -open_
-            open_ ^= bit
-            position = bit.bit_length() - 1
-            if position == len(self._atoms):
-                break
-            atom = self._atoms[position]
-            if atom is None or atom.many:
-                reached = bit << 1
+    def _close(self, state: int, before: str, after: str) -> int:
+        """Add the positions that are reached without a character, between two characters; all are ahead."""
+        waiting = state & ~self._accept
+        while waiting:
+            reached = 0
+            for position in _positions(waiting):
+                step = self._steps[position]
+                if step is None or (isinstance(step, Atom) and step.many):
+                    reached |= 1 << (position + 1)
+                elif isinstance(step, Anchor) and _holds(step, before, after):
+                    reached |= 1 << (position + 1)
                 if position in self._leaps:
                     reached |= 1 << self._leaps[position]
-                state |= reached
-                open_ |= reached
+            waiting = reached & ~state & ~self._accept
+            state |= reached
         return state
+
+
+def _positions(state: int) -> Iterator[int]:
+    while state:
+        bit = state & -state
+        state ^= bit
+        yield bit.bit_length() - 1
+
+
+def _holds(anchor: Anchor, before: str, after: str) -> bool:
+    """Whether an assertion is true between two characters; empty: there is none."""
+    if anchor == BEGINNING:
+        return not before
+    if anchor == END:
+        return not after
+    return (_is_word(before) != _is_word(after)) is (anchor == WORD_EDGE)
+
+
+def _is_word(char: str) -> bool:
+    return char.isascii() and (char.isalnum() or char == "_")

@@ -10,15 +10,18 @@ from ci_budget.core.recording import BuiltStage, FailedStep, Recording, StageRec
 from ci_budget.core.report import (
     ContextMetric,
     Failure,
+    ImageReport,
     LayersMetric,
     Metric,
     Metrics,
     PeakMetric,
     StageReport,
+    Verdict,
     metric_unit,
 )
 from ci_budget.core.samples import WIDEST_GAP, CeilingContact
 from ci_budget.core.units import format_seconds, format_size
+from ci_budget.errors import CiBudgetError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +199,20 @@ def find_failure(recording: Recording, *, timeout: float | None, enforced: bool)
     if failed.says_no_space and contact is not None:
         hint = f"; it may have asked for more than the {format_size(contact.free)} left"
     return _failure("build", f"{_step(failed)} failed{hint}: {_first_lines(failed.error)}", failed, mend=None)
+
+
+def unmeasured_image(name: str, dockerfile: str, target: str | None, error: CiBudgetError) -> ImageReport:
+    """An image of which the environment allowed no measurement."""
+    failure = Failure(kind="environment", message=error.what, line=error.line, mend=error.mend)
+    return ImageReport(
+        name=name,
+        verdict=Verdict.NOT_MEASURED,
+        exit_code=int(error.exit_code),
+        dockerfile=dockerfile,
+        target=target,
+        metrics=assemble_metrics(None, context=None, image=None, failure=failure, no_peak=None),
+        failure=failure,
+    )
 
 
 _Kind = Literal["ceiling", "build", "timeout"]

@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ci_budget.core.plain_text import one_line
+
 
 def _never(_path: str) -> bool:
     return False
@@ -104,7 +106,7 @@ def render_text(plan: Plan) -> str:
     """The plan for a person: one line an image, the images to build first."""
     since = f" since {plan.base[:12]}" if plan.base else ""
     head = f"{len(plan.touched)} of {len(plan.images)} images to build{since}"
-    lines = [f"  build  {image.name}: {image.reason}" for image in plan.touched]
+    lines = [f"  build  {image.name}: {one_line(image.reason or '')}" for image in plan.touched]
     lines += [f"  skip   {image.name}: untouched" for image in plan.untouched]
     return "\n".join([head, *lines]) + "\n"
 

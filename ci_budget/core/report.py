@@ -12,20 +12,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ci_budget.core.metrics import GATED_BY_BASELINE as GATED_BY_BASELINE
+from ci_budget.core.metrics import METRIC_NAMES as METRIC_NAMES
+from ci_budget.core.metrics import STAGE_METRIC_NAMES as STAGE_METRIC_NAMES
+from ci_budget.core.metrics import Unit as Unit
+from ci_budget.core.metrics import metric_unit as metric_unit
+
 SCHEMA_VERSION = 1
-
-GATED_BY_BASELINE = ("peak_disk", "image_size", "layers", "context_size")
-METRIC_NAMES = (*GATED_BY_BASELINE, "compressed_size", "peak_inodes", "build_seconds", "wasted_bytes")
-STAGE_METRIC_NAMES = ("peak_disk", "added_disk", "image_size", "layers", "build_seconds")
-
-Unit = Literal["bytes", "count", "seconds"]
-
-
-def metric_unit(name: str) -> Unit:
-    """The unit of a metric, by name."""
-    if name in ("layers", "peak_inodes"):
-        return "count"
-    return "seconds" if name == "build_seconds" else "bytes"
 
 
 class Verdict(StrEnum):

@@ -128,7 +128,9 @@ def image_reference(name: str, file: str, line: int) -> ImageReference:
         return parse_reference(name)
     except ValueError as error:
         mend = "FROM finds a stage by its name in lower case" if name != name.lower() else None
-        raise ConfigError(f"failed to parse stage name '{name[:120]!a}': {error}", mend=mend, file=file, line=line) from error
+        raise ConfigError(
+            f"failed to parse stage name '{name[:120]!a}': {error}", mend=mend, file=file, line=line
+        ) from error
 
 
 def stage_platform(text: str, default: Platform, file: str, line: int) -> Platform:

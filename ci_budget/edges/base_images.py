@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ci_budget.core.references import parse_reference
 from ci_budget.core.samples import LEAST_FREE
 from ci_budget.core.units import format_size
-from ci_budget.edges.docker_engine import DockerEngine
+from ci_budget.edges.docker_engine import DockerEngine, ImageFacts
 from ci_budget.edges.loop_filesystem import read_usage
 from ci_budget.edges.processes import run, running
 from ci_budget.errors import UnmeasuredError
@@ -27,6 +28,11 @@ class BaseImage:
     image_id: str | None
     line: int | None
     from_host: str | None = None
+
+    @property
+    def context_name(self) -> str:
+        """What the engine calls it where it looks for a named context."""
+        return parse_reference(self.reference).familiar
 
     @property
     def local_name(self) -> str:
@@ -68,7 +74,20 @@ def find_bases(
 
 def context_overrides(bases: Sequence[BaseImage]) -> dict[str, str]:
     """Named contexts that lead a digest-pinned reference to the image of another name in the sandbox."""
-    return {base.reference: f"docker-image://{base.local_name}" for base in bases if base.local_name != base.reference}
+    return {
+        base.context_name: f"docker-image://{base.local_name}" for base in bases if base.local_name != base.reference
+    }
+
+
+def ensure_present(base: BaseImage, engine: DockerEngine) -> ImageFacts:
+    """The base on `engine`, pulled where it is missing. Raises UnmeasuredError when it is not to be had."""
+    facts = engine.image(base.reference)
+    if facts is None:
+        _pull(base, engine.docker_host)
+        facts = engine.image(base.reference)
+    if facts is None:
+        raise UnmeasuredError(f"the base image {base.reference} was pulled and yet is not there")
+    return facts
 
 
 def bring_in(

@@ -53,3 +53,9 @@ def _fallback(host: DockerEngine, local: bool, why: str) -> DiskMode:
 
 def _remote(host: DockerEngine, reason: str) -> DiskMode:
     return DiskMode(mode="remote", reason=f"{reason}; the engine at {host.docker_host} is on another machine")
+
+
+def own_platform() -> str:
+    """This machine's platform in Docker's words, such as `linux/amd64`."""
+    machine = os.uname().machine
+    return f"linux/{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(machine, machine) }"

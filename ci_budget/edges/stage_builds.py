@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from ci_budget.core.events import BuildEvents, LogLine, Vertex, VertexChange
 from ci_budget.core.recording import FailedStep, Recording, StageRecord, StepRecord
+from ci_budget.edges.build_log import BuildLog
 from ci_budget.edges.buildx import BuildEnd, BuildRequest, Buildx, Cancel
+from ci_budget.edges.progress import Progress
 from ci_budget.edges.sampler import Sampler
 
 
@@ -36,18 +37,6 @@ class Location:
     line: int | None
 
 
-class BuildListener(Protocol):
-    """Who wants to know how a build goes on. Called from the building thread; must be quick."""
-
-    def stage_started(self, name: str) -> None: ...
-
-    def step_started(self, name: str, line: int | None) -> None: ...
-
-    def log_line(self, stage: str, text: str) -> None: ...
-
-    def stage_ended(self, name: str, succeeded: bool) -> None: ...
-
-
 class StageBuilder:
     """Builds targets of one request one after the other, feeding a recording and a listener."""
 
@@ -59,9 +48,10 @@ class StageBuilder:
         sampler: Sampler,
         recording: Recording,
         locate: Callable[[str], Location],
-        listener: BuildListener,
+        log: BuildLog,
+        progress: Progress,
         cancel: Cancel,
-        deadline: float | None,
+        timeout: float,
         redact: Callable[[str], str],
     ) -> None:
         self._buildx = buildx
@@ -69,18 +59,17 @@ class StageBuilder:
         self._sampler = sampler
         self._recording = recording
         self._locate = locate
-        self._listener = listener
+        self._log = log
+        self._progress = progress
         self._cancel = cancel
-        self._deadline = deadline
+        self._deadline = time.monotonic() + timeout
         self._redact = redact
         self._seen: set[str] = set()
 
-    def build(
-        self, targets: Sequence[Target], *, image: str, fresh: bool = False, export: tuple[str, ...] | None = None
-    ) -> bool:
+    def build(self, targets: Sequence[Target], *, image: str, fresh: bool, whole: bool) -> bool:
         """Build the targets in order; only the last is exported, under the name `image`. False when one failed.
 
-        `fresh`: do not take this image's own stages from an older cache.
+        `fresh`: take nothing from an older cache; `whole`: the last target brings its dependencies with it.
         """
         recording = self._recording
         self._sampler.sample()
@@ -88,25 +77,25 @@ class StageBuilder:
         recording.base_level = recording.series.used[-1]
         for target in targets:
             last = target is targets[-1]
-            output = export or ("--load", "--tag", image) if last else ("--output", "type=cacheonly")
-            if not self._build_one(target, output, ("--no-cache-filter", target.name) if fresh else ()):
+            output = ("--load", "--tag", image) if last else ("--output", "type=cacheonly")
+            if not self._build_one(target, output, _refreshing(target, whole) if fresh else ()):
                 break
         self._sampler.sample()
         recording.end = time.monotonic()
         return recording.failed is None and recording.cancelled is None
 
     def _build_one(self, target: Target, output: tuple[str, ...], extra: tuple[str, ...]) -> bool:
-        self._listener.stage_started(target.name)
+        self._log.stage_started(target.name)
+        self._progress.doing(f"building stage {target.name}")
         self._sampler.sample()
         start = time.monotonic()
-        left = None if self._deadline is None else max(0.1, self._deadline - start)
         end = self._buildx.build(
             replace(self._request, dockerfile=target.dockerfile),
             target=target.target,
             output=output,
             on_event=lambda change, events: self._heard(target, change, events),
             cancel=self._cancel,
-            timeout=left,
+            timeout=max(0.1, self._deadline - start),
             extra=extra,
         )
         self._sampler.sample()
@@ -115,19 +104,19 @@ class StageBuilder:
         self._recording.said_no_space |= end.events.says_no_space(None)
         if not end.succeeded:
             self._record_failure(target, end, start)
-        self._listener.stage_ended(target.name, end.succeeded)
+        self._log.stage_ended(target.name)
         return end.succeeded
 
     def _heard(self, target: Target, change: VertexChange | LogLine, events: BuildEvents) -> None:
         if isinstance(change, LogLine):
             vertex = events.vertexes.get(change.vertex)
             stage = self._place(target, vertex).stage if vertex else None
-            self._listener.log_line(stage or target.name, self._redact(change.text))
+            self._log.line(stage or target.name, self._redact(change.text))
             return
         self._sampler.sample()
         vertex = change.vertex
         if change.kind == "started" and vertex.is_step and not vertex.cached and vertex.digest not in self._seen:
-            self._listener.step_started(self._redact(vertex.name), self._place(target, vertex).line)
+            self._progress.doing(self._redact(vertex.name))
 
     def _place(self, target: Target, vertex: Vertex) -> Location:
         name = f"[{target.name} {vertex.name[1:]}" if target.alone and vertex.is_step else vertex.name
@@ -178,6 +167,11 @@ class StageBuilder:
             error=self._redact(vertex.error or "\n".join(end.events.plain[-12:])),
             says_no_space=end.events.says_no_space(vertex),
         )
+
+
+def _refreshing(target: Target, whole: bool) -> tuple[str, ...]:
+    """The options that keep buildx from reusing an older cache for this target, but not for the stages before it."""
+    return ("--no-cache",) if whole else ("--no-cache-filter", target.name)
 
 
 def _latest_running(events: BuildEvents) -> Vertex | None:

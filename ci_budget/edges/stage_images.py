@@ -36,9 +36,7 @@ class StageImages:
             base_layers[inherited] == facts.diff_ids[inherited]
         ):
             inherited += 1
-        return BuiltStage(
-            image_id=facts.id, size=self.size(facts), layers=len(facts.diff_ids), inherited=inherited
-        )
+        return BuiltStage(image_id=facts.id, size=self.size(facts), layers=len(facts.diff_ids), inherited=inherited)
 
     def size(self, facts: ImageFacts) -> int:
         """Bytes of regular files over all layers of an image, hard links once per layer."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from ci_budget.core.config import Config, ImageConfig
 from ci_budget.core.config_text import ParsedConfig
+from ci_budget.core.metrics import GATED_BY_BASELINE, METRIC_NAMES, STAGE_METRIC_NAMES, metric_unit
 from ci_budget.core.plain_text import one_line
-from ci_budget.core.report import GATED_BY_BASELINE, METRIC_NAMES, STAGE_METRIC_NAMES, metric_unit
 from ci_budget.core.units import Tolerance, format_seconds, format_size, format_value
 
 StageLines = Mapping[str, int]

@@ -51,7 +51,6 @@ def escape_markdown(text: str) -> str:
             or (char == ":" and after in (":", "/"))
             or (char == "." and line[max(0, index - 3) : index].lower() == "www")
             or (index == 0 and char in "-+=")
-            or (char in "-=" and before == char)
         ):
             out.append(f"&#{ord(char)};")
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from ci_budget.core.report import (
@@ -58,6 +59,14 @@ class Row:
         return self.metric.verdict in (Verdict.PASS, Verdict.NO_BASELINE, Verdict.DISABLED) and not self.metric.delta
 
 
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Something to do next; `command` is what to type, where there is something to type."""
+
+    text: str
+    command: str | None = None
+
+
 def image_rows(image: ImageReport) -> list[Row]:
     """The image's metrics in the order of the design."""
     return [_row(name, metric) for name, metric in image.metrics.named()]
@@ -97,30 +106,31 @@ def disk_said(disk: DiskReport) -> str:
     return f"{disk.mode} ({disk.reason}): {budget}{who}"
 
 
-def next_steps(report: Report, report_folder: str) -> list[str]:
-    """What to type or do next, most urgent first; empty when there is nothing to do."""
+def next_steps(report: Report, report_folder: str) -> list[Step]:
+    """What to do next, most urgent first; empty when there is nothing to do."""
     rows = [row for image in report.images for row in all_rows(image)]
-    update = f"ci-budget baseline update {report_folder}"
-    steps = list(dict.fromkeys(image.failure.mend for image in report.images if image.failure and image.failure.mend))
+    update = f"ci-budget baseline update --report {shlex.quote(report_folder)}"
+    mends = dict.fromkeys(image.failure.mend for image in report.images if image.failure and image.failure.mend)
+    steps = [Step(text=mend) for mend in mends]
     risen = [row for row in rows if row.metric.verdict == Verdict.FAIL and _over_baseline(row.metric)]
     may_update = report.exit_code in (0, 1) and not any(image.failure for image in report.images)
     if risen and may_update:
         names = " ".join(f"--raise {name}" for name in dict.fromkeys(row.name for row in risen))
-        steps.append(f"Make it smaller; or, where the growth is wanted, accept it and commit the file: {update} {names}")
+        text = "Make it smaller; or, where the growth is wanted, accept it and commit the baseline:"
+        steps.append(Step(text=text, command=f"{update} {names}"))
     if any(_over_budget(row.metric) for row in rows):
-        steps.append("A budget is raised in ci-budget.yml, in a change of its own that is reviewed.")
-    if any(row.metric.verdict == Verdict.INCOMPARABLE for row in rows) or any(
-        row.metric.verdict == Verdict.NO_BASELINE and row.metric.gated for row in rows
-    ):
-        steps.append(f"Record this setup: ci-budget check --baseline none, then {update}")
+        steps.append(Step(text="A budget is raised in ci-budget.yml, in a change of its own that is reviewed."))
+    if any(_lacks_comparison(row.metric) for row in rows):
+        text = "No baseline fits this setup; record one: run this, then accept its report:"
+        steps.append(Step(text=text, command="ci-budget check --baseline none"))
     if may_update and any(_is_better(row.metric) for row in rows):
-        steps.append(f"Accept what became better, and commit the file: {update}")
+        steps.append(Step(text="Accept what became better, and commit the baseline:", command=update))
     elif may_update and any(_lacks_baseline(row) for row in rows):
-        steps.append(f"Record the values as the baseline, and commit the file: {update}")
-    if any(change.loosened for image in report.images for change in image.limits_changed) or any(
-        change.loosened for change in report.limits_changed
-    ):
-        steps.append("Looser limits count once they are on the base branch: merge them in a change of their own first.")
+        steps.append(Step(text="Record these values as the baseline, and commit it:", command=update))
+    changes = [change for image in report.images for change in image.limits_changed]
+    if any(change.loosened for change in [*changes, *report.limits_changed]):
+        text = "Looser limits count once they are on the base branch: merge them in a change of their own first."
+        steps.append(Step(text=text))
     return steps
 
 
@@ -147,6 +157,10 @@ def _percent(delta: int | None, baseline: int | None) -> str:
         return ""
     share = 100 * delta / baseline
     return f"{share:+.1f} %" if abs(share) >= 0.05 else "+0.0 %" if delta > 0 else "-0.0 %"
+
+
+def _lacks_comparison(metric: Metric) -> bool:
+    return metric.gated and metric.verdict in (Verdict.INCOMPARABLE, Verdict.NO_BASELINE)
 
 
 def _over_baseline(metric: Metric) -> bool:

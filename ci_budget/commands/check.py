@@ -1,0 +1,132 @@
+"""`check`: the gate. Build, measure, compare, report, exit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from os import environ
+
+from ci_budget.commands.check_jobs import CheckPlan, plan_check
+from ci_budget.commands.check_options import CheckOptions
+from ci_budget.commands.check_output import deliver, new_log, new_progress, report_folder
+from ci_budget.commands.measuring import Workbench, measure_image
+from ci_budget.commands.preparation import ImageJob, prepared
+from ci_budget.core.gate import GateOptions, judge_image, judge_run
+from ci_budget.core.limits import DecidedLimits
+from ci_budget.core.measured_image import unmeasured_image
+from ci_budget.core.report import ImageReport
+from ci_budget.edges import signals
+from ci_budget.edges.build_site import open_host_engine
+from ci_budget.edges.disk_mode import DiskMode, choose_mode, own_platform
+from ci_budget.edges.docker_engine import DockerEngine
+from ci_budget.edges.git import head_commit
+from ci_budget.edges.github import read_context
+from ci_budget.edges.progress import Progress
+from ci_budget.edges.report_files import ReportFolder, prepare_report_folder
+from ci_budget.edges.sandbox import mend
+from ci_budget.edges.stage_images import export_archive, load_into_host, push_image
+from ci_budget.edges.state import state_directory
+from ci_budget.errors import UnmeasuredError
+
+
+def run_check(options: CheckOptions) -> int:
+    """Check every image that was asked for; returns the exit code. Raises CiBudgetError when nothing was built."""
+    signals.install()
+    github = read_context(environ)
+    started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    plan = plan_check(options, github)
+    folder = prepare_report_folder(report_folder(options, github, [job.files.context for job, _ in plan.jobs]))
+    gate = GateOptions(
+        fail_on=options.fail_on,
+        require_baseline=options.require_baseline,
+        exit_zero=options.exit_zero,
+        warm=options.warm,
+    )
+    with new_progress(options, github) as progress:
+        images = _check_images(plan, options, gate, folder, progress, in_actions=github.in_actions)
+    report = judge_run(
+        images,
+        started=started,
+        commit=head_commit(plan.folder),
+        options=gate,
+        limits_changed=plan.limits_changed,
+        notes=plan.notes,
+    )
+    deliver(report, folder, options)
+    return report.exit_code
+
+
+def _check_images(
+    plan: CheckPlan,
+    options: CheckOptions,
+    gate: GateOptions,
+    folder: ReportFolder,
+    progress: Progress,
+    *,
+    in_actions: bool,
+) -> list[ImageReport]:
+    state = state_directory()
+    host, problem = open_host_engine()
+    try:
+        mode = _mode(options, plan, host, problem)
+        progress.say(f"disk mode {mode.mode}: {mode.reason}")
+        for ident in mend(state):
+            progress.say(f"removed what the killed run {ident} left behind")
+        images = []
+        for job, decided in plan.jobs:
+            log = new_log(options, folder, job.name, in_actions=in_actions)
+            bench = Workbench(
+                state=state,
+                mode=mode,
+                host=host,
+                warm=options.warm,
+                progress=progress,
+                log=log,
+                hand_out=partial(_hand_out, options, job, host),
+            )
+            try:
+                measured = _measure(job, decided, bench)
+            finally:
+                log.close()
+            images.append(judge_image(measured, limits=decided.limits, baselines=decided.baselines, options=gate))
+        return images
+    finally:
+        if host is not None:
+            host.close()
+
+
+def _mode(options: CheckOptions, plan: CheckPlan, host: DockerEngine | None, problem: str) -> DiskMode:
+    if options.warm:
+        if host is None:
+            raise UnmeasuredError(f"--warm needs the runner's engine and its cache: {problem}")
+        return choose_mode("host", host, problem)
+    return choose_mode(plan.jobs[0][0].disk.mode, host, problem)
+
+
+def _measure(job: ImageJob, decided: DecidedLimits, bench: Workbench) -> ImageReport:
+    """The measured image; an environment that failed is a report too, so that the other images are still checked."""
+    try:
+        platform = bench.host.facts().platform if bench.host is not None else own_platform()
+        with prepared(job, platform=platform) as image:
+            measured = measure_image(image, bench)
+    except UnmeasuredError as error:
+        measured = unmeasured_image(job.name, job.files.parsed.file, job.image.target, error)
+    return measured.model_copy(
+        update={
+            "limits_changed": list(decided.limits_changed),
+            "notes": [*measured.notes, *decided.notes],
+        }
+    )
+
+
+def _hand_out(
+    options: CheckOptions, job: ImageJob, host: DockerEngine | None, image: str, engine: DockerEngine
+) -> str | None:
+    """Give away the very image that was measured, as asked; returns the manifest's digest of a pushed one."""
+    if options.load:
+        if host is None:
+            raise UnmeasuredError("--load needs the runner's engine, and none answers")
+        load_into_host(image, engine.docker_host, host, f"{job.name.lower()}:ci-budget")
+    if options.export is not None:
+        export_archive(image, engine.docker_host, options.export)
+    return push_image(image, engine, options.push) if options.push else None

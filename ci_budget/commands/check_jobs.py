@@ -1,0 +1,199 @@
+"""What `check` was asked to do: which images, with which files, held to whose limits. Nothing is built here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_budget.commands.check_options import CheckOptions
+from ci_budget.commands.preparation import ImageJob
+from ci_budget.core.baseline import DEFAULT_PATH, Baseline
+from ci_budget.core.config import Config, DiskConfig, ImageConfig
+from ci_budget.core.config_text import ParsedConfig, parse_config
+from ci_budget.core.limit_changes import compare_run_limits
+from ci_budget.core.limits import DecidedLimits, own_limits, pull_request_limits
+from ci_budget.core.report import LimitChange
+from ci_budget.core.suggestion import suggest
+from ci_budget.core.units import parse_size
+from ci_budget.edges import git
+from ci_budget.edges.baseline_file import read_baseline, read_baseline_at
+from ci_budget.edges.config_file import check_files, find_config, load_config, repository_root
+from ci_budget.edges.github import GitHubContext
+from ci_budget.errors import ConfigError, UnmeasuredError
+
+Job = tuple[ImageJob, DecidedLimits]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckPlan:
+    """The jobs of a run, in the config's order; `folder` is what the config's paths are relative to."""
+
+    folder: Path
+    jobs: tuple[Job, ...]
+    limits_changed: Sequence[LimitChange] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Limits:
+    """Where limits come from: the head's config and baseline, and the base revision's in a pull request."""
+
+    head: Config
+    head_baseline: Baseline
+    in_pull_request: bool
+    base: Config | None
+    base_baseline: Baseline
+
+    def of(self, name: str) -> DecidedLimits:
+        if not self.in_pull_request:
+            return own_limits(self.head, self.head_baseline, name)
+        return pull_request_limits(
+            base_config=self.base,
+            base_baseline=self.base_baseline,
+            head_config=self.head,
+            head_baseline=self.head_baseline,
+            image=name,
+        )
+
+
+def plan_check(options: CheckOptions, github: GitHubContext) -> CheckPlan:
+    """Read config, Dockerfiles, baselines and the base revision's limits.
+
+    Raises ConfigError for whatever is wrong in them, UnmeasuredError when the base revision cannot be read.
+    """
+    parsed, folder = _read_config(options)
+    if options.images:
+        _require_known(options.images, parsed)
+    parsed = _overridden(parsed, options)
+    limits = _limits(parsed, folder, options, github)
+    files = {found.name: found for found in check_files(parsed, folder)}
+    names = [name for name in parsed.config.images if not options.images or name in options.images]
+    jobs = []
+    for name in names:
+        decided = limits.of(name)
+        disk = _disk(decided.config.disk, options)
+        budget = parse_size(options.disk_budget) if options.disk_budget else decided.limits.disk_budget
+        if budget is None and disk.mode != "host":
+            raise ConfigError(
+                f"images.{name} has no disk budget: nothing says how much disk its build may use",
+                mend="Set disk.budget (or the image's own), such as `disk: {budget: 25GB}`, or give --disk-budget.",
+                file=parsed.file,
+                line=parsed.line_of("images", name),
+            )
+        judged = decided.config.images.get(name)
+        jobs.append(
+            (
+                ImageJob(
+                    name=name,
+                    image=parsed.config.images[name],
+                    files=files[name],
+                    folder=folder,
+                    disk=disk,
+                    disk_budget=budget,
+                    smoke=(judged or parsed.config.images[name]).smoke,
+                ),
+                decided,
+            )
+        )
+    changes: Sequence[LimitChange] = ()
+    if limits.in_pull_request and (limits.base is None or limits.base.limits_from != "head"):
+        changes = compare_run_limits(limits.base, parsed.config)
+    return CheckPlan(folder=folder, jobs=tuple(jobs), limits_changed=changes)
+
+
+def _read_config(options: CheckOptions) -> tuple[ParsedConfig, Path]:
+    """The config; one made of the options where --context or --file is given without --image and --config."""
+    alone = (options.context is not None or options.file is not None) and not options.images
+    if alone and options.config is None:
+        return _config_of_options(options)
+    path = find_config(Path.cwd(), options.config)
+    return load_config(path), path.resolve().parent
+
+
+def _config_of_options(options: CheckOptions) -> tuple[ParsedConfig, Path]:
+    context = (options.context or Path()).resolve()
+    folder = repository_root(context)
+    file = (options.file or context / "Dockerfile").resolve()
+    name = context.name.lower() or "image"
+    image: Mapping[str, object] = {
+        "context": _relative(context, folder, "--context"),
+        "dockerfile": _relative(file, context, "--file"),
+    }
+    config = Config.model_validate({"version": 1, "images": {name: image}})
+    return ParsedConfig(config=config, file="(command line)", lines={}), folder
+
+
+def _relative(path: Path, folder: Path, option: str) -> str:
+    found = os.path.relpath(path, folder)
+    if option == "--context" and found.startswith(".."):
+        raise ConfigError(f"{option} {path} lies outside of the repository {folder}")
+    return found
+
+
+def _require_known(names: Sequence[str], parsed: ParsedConfig) -> None:
+    for name in names:
+        if name not in parsed.config.images:
+            hint = suggest(name, parsed.config.images, kind="images")
+            raise ConfigError(f"there is no image '{name}' in this config; {hint}", file=parsed.file)
+
+
+def _overridden(parsed: ParsedConfig, options: CheckOptions) -> ParsedConfig:
+    """The config with what the command line says of one image in its place."""
+    given: dict[str, object] = {}
+    if len(options.images) == 1 or len(parsed.config.images) == 1:
+        name = options.images[0] if options.images else next(iter(parsed.config.images))
+    else:
+        if any((options.target, options.build_args, options.context, options.file)):
+            raise ConfigError("--context, --file, --target and --build-arg are about one image; name it with --image")
+        return parsed
+    image = parsed.config.images[name]
+    folder = Path(parsed.file).resolve().parent if parsed.lines else repository_root(Path.cwd())
+    context = folder / image.context_path
+    if parsed.lines and options.context is not None:
+        context = options.context.resolve()
+        given["context"] = _relative(context, folder, "--context")
+    if parsed.lines and options.file is not None:
+        given["dockerfile"] = _relative(options.file.resolve(), context, "--file")
+    if options.target is not None:
+        given["target"] = options.target
+    if options.build_args:
+        arguments = dict(part.partition("=")[::2] for part in options.build_args)
+        given["build_args"] = {**image.build_args, **arguments}
+    if not given:
+        return parsed
+    merged = ImageConfig.model_validate({**image.model_dump(exclude_unset=True), **given})
+    config = parsed.config.model_copy(update={"images": {**parsed.config.images, name: merged}})
+    return ParsedConfig(config=config, file=parsed.file, lines=parsed.lines)
+
+
+def _disk(disk: DiskConfig, options: CheckOptions) -> DiskConfig:
+    return disk.model_copy(update={"mode": options.disk_mode}) if options.disk_mode else disk
+
+
+def _limits(parsed: ParsedConfig, folder: Path, options: CheckOptions, github: GitHubContext) -> _Limits:
+    head_baseline = read_baseline(folder, options.baseline)
+    if not github.proposes or not parsed.lines:
+        return _Limits(
+            head=parsed.config, head_baseline=head_baseline, in_pull_request=False, base=None, base_baseline=Baseline()
+        )
+    revision = github.base_revision(head=git.resolve(folder, "HEAD"), parents=git.commit_parents(folder))
+    if revision is None:
+        raise UnmeasuredError(
+            "this is a pull request, and its base revision is not known, so its limits cannot be read",
+            mend="Check out with `fetch-depth: 2`; the event's payload must be readable.",
+        )
+    path = Path(parsed.file).resolve().relative_to(folder)
+    text = git.read_file_at(folder, revision, str(path))
+    base = parse_config(text, f"{path} at {revision[:12]}").config if text is not None else None
+    where = DEFAULT_PATH
+    if options.baseline is not None and options.baseline.resolve().is_relative_to(folder):
+        where = str(options.baseline.resolve().relative_to(folder))
+    return _Limits(
+        head=parsed.config,
+        head_baseline=head_baseline,
+        in_pull_request=True,
+        base=base,
+        base_baseline=read_baseline_at(folder, revision, where),
+    )

@@ -1,0 +1,87 @@
+"""What `check` shows and leaves behind: progress, build logs, the report folder, the verdict."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ci_budget.commands.check_options import CheckOptions
+from ci_budget.core.render.markdown import render_markdown
+from ci_budget.core.render.text import render_text
+from ci_budget.core.report import Report
+from ci_budget.edges.build_log import BuildLog, FolderBuildLog, GroupedBuildLog, TeeBuildLog
+from ci_budget.edges.github import GitHubContext
+from ci_budget.edges.progress import Progress
+from ci_budget.edges.report_files import ReportFolder
+from ci_budget.edges.state import state_directory
+from ci_budget.errors import ConfigError, UnmeasuredError
+
+
+def report_folder(options: CheckOptions, github: GitHubContext, contexts: Sequence[Path]) -> Path:
+    """Where the report goes. Raises ConfigError for a folder inside an image's context: it would change what is measured."""
+    if options.report is not None:
+        folder = options.report.resolve()
+        for context in contexts:
+            if folder.is_relative_to(context.resolve()):
+                raise ConfigError(
+                    f"--report {options.report} lies inside the context {context}, which it would change",
+                    mend="Name a folder outside of every image's context.",
+                )
+        return folder
+    if github.runner_temp is not None and os.environ.get("CI"):
+        return github.runner_temp / "ci-budget-report"
+    return state_directory() / "report"
+
+
+def new_progress(options: CheckOptions, github: GitHubContext) -> Progress:
+    """Live on a terminal, plain lines in CI and in pipes."""
+    live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+    return Progress(sys.stderr, live=live, colour=_wants_colour(options, sys.stderr.isatty()))
+
+
+def new_log(options: CheckOptions, folder: ReportFolder, image: str, *, in_actions: bool) -> BuildLog:
+    """The build log: kept in the report folder; streamed in groups on GitHub, as it is with --verbose."""
+    logs: list[BuildLog] = [FolderBuildLog(folder.log_folder(image))]
+    if in_actions or options.verbose:
+        logs.append(GroupedBuildLog(sys.stderr))
+    return TeeBuildLog(logs)
+
+
+def deliver(report: Report, folder: ReportFolder, options: CheckOptions) -> None:
+    """Write the report folder, and the output that was asked for."""
+    markdown = render_markdown(report, report_folder=str(folder.path))
+    data = report.model_dump_json(indent=1) + "\n"
+    folder.write("report.json", data)
+    folder.write("report.md", markdown)
+    tty = sys.stdout.isatty()
+    if options.format == "json":
+        output = data
+    elif options.format == "markdown":
+        output = markdown
+    else:
+        output = render_text(
+            report,
+            width=min(shutil.get_terminal_size((100, 24)).columns, 140) if tty else 100,
+            colour=_wants_colour(options, tty) and options.output is None,
+            ascii_only=(sys.stdout.encoding or "").lower().replace("-", "") != "utf8",
+            report_folder=str(folder.path),
+        )
+    if options.output is None:
+        click.echo(output, nl=False, color=True if _wants_colour(options, tty) else None)
+        return
+    try:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(output, encoding="utf-8")
+    except OSError as error:
+        raise UnmeasuredError(f"cannot write {options.output}: {error.strerror}") from error
+
+
+def _wants_colour(options: CheckOptions, tty: bool) -> bool:
+    if options.color != "auto":
+        return options.color == "always"
+    return tty and not os.environ.get("NO_COLOR")

@@ -1,0 +1,225 @@
+"""Everything about one image that can be known, and refused, before an engine is asked for anything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ci_budget.core.config import DiskConfig, ImageConfig, Smoke
+from ci_budget.core.config_names import Secret
+from ci_budget.core.context import referenced_size
+from ci_budget.core.frontend import Frontend, detect_frontend, neutralise, refuse_builtin
+from ci_budget.core.measured_image import ContextFacts, StageFacts
+from ci_budget.core.references import parse_reference
+from ci_budget.core.stage_plan import PlannedStage, StagePlan
+from ci_budget.core.stages import plan_stages
+from ci_budget.edges.buildx import BuildRequest
+from ci_budget.edges.config_file import ImageFiles
+from ci_budget.edges.context_files import find_ignore_file, measure_context, read_ignore_rules
+from ci_budget.edges.stage_builds import Target
+from ci_budget.errors import ConfigError, UnmeasuredError
+
+_DOCKER_IMAGE = "docker-image://"
+_LONGEST_SECRET = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageJob:
+    """One image to check. `folder` is what the config's paths are relative to; limits and smoke test are decided."""
+
+    name: str
+    image: ImageConfig
+    files: ImageFiles
+    folder: Path
+    disk: DiskConfig
+    disk_budget: int | None
+    smoke: Smoke | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedImage:
+    """A job with its plan. `bases`: full references of all images from outside, with the line that needs each."""
+
+    job: ImageJob
+    plan: StagePlan
+    request: BuildRequest
+    targets: tuple[Target, ...]
+    context: ContextFacts
+    bases: Mapping[str, int | None]
+    redact: Callable[[str], str]
+    frontend: Frontend | None
+    notes: tuple[str, ...]
+
+    def stage_facts(self) -> list[StageFacts]:
+        """The stages as the Dockerfile has them."""
+        return [
+            StageFacts(name=stage.name, index=stage.index, base=stage.base, line=stage.line, reached=stage.reached)
+            for stage in self.plan.stages
+        ]
+
+
+@contextlib.contextmanager
+def prepared(job: ImageJob, *, platform: str) -> Iterator[PreparedImage]:
+    """The plan of an image, with copies of its Dockerfile where stages cannot be built from the original.
+
+    Raises ConfigError for what is the config's or the Dockerfile's fault, UnmeasuredError for a frontend that
+    cannot be had.
+    """
+    image = job.image
+    arguments = {name: value for name, value in _arguments(image).items() if value is not None}
+    plan = plan_stages(
+        job.files.parsed,
+        target=image.target,
+        build_args=arguments,
+        platform=image.platform or platform,
+        build_contexts=tuple(image.build_contexts),
+    )
+    secret = {name: value for name, value in arguments.items() if name in image.secret_build_args}
+    given = {name: value for name, value in arguments.items() if name not in secret}
+    if plan.stage_argument is not None:
+        given.setdefault("TARGETSTAGE", plan.stage_argument)
+    with tempfile.TemporaryDirectory(prefix="ci-budget-") as scratch:
+        copies = _Copies(job, arguments, Path(scratch))
+        dockerfile, notes = copies.whole()
+        yield PreparedImage(
+            job=job,
+            plan=plan,
+            request=BuildRequest(
+                context=job.files.context,
+                dockerfile=dockerfile,
+                platform=image.platform,
+                build_args=given,
+                secret_build_args=secret,
+                secrets=tuple(_secret(one, job.folder).flag for one in image.secrets),
+                ssh=tuple(image.ssh),
+                build_contexts=_contexts(image, job.folder),
+                network=None if image.network == "default" else image.network,
+            ),
+            targets=tuple(_target(stage, plan, copies, dockerfile) for stage in plan.order),
+            context=_measure_context(job, plan),
+            bases=_bases(plan, image),
+            redact=_redactor([*secret.values(), *_secret_values(image, job.folder)]),
+            frontend=None if notes else copies.frontend,
+            notes=tuple(notes),
+        )
+
+
+class _Copies:
+    """Copies of the Dockerfile, each with the ignore file that belongs to it."""
+
+    def __init__(self, job: ImageJob, arguments: Mapping[str, str], scratch: Path) -> None:
+        self._job = job
+        self._scratch = scratch
+        self._text = job.files.dockerfile.read_bytes()
+        self.frontend = detect_frontend(self._text, arguments)
+
+    def whole(self) -> tuple[Path, list[str]]:
+        """The Dockerfile to build from: itself, or a copy that the engine's own frontend reads."""
+        wanted = self.frontend
+        if wanted is None or self._job.image.frontend != "builtin":
+            return self._job.files.dockerfile, []
+        reason = refuse_builtin(wanted)
+        if reason is not None:
+            raise UnmeasuredError(
+                f"`frontend: builtin` cannot be used: {reason}",
+                file=self._job.files.parsed.file,
+                line=wanted.line,
+                mend="Make that frontend available to the engine, or build with docker/dockerfile:1.",
+            )
+        self._text = neutralise(self._text)
+        return self._write("whole", self._text), [f"built with the engine's own frontend instead of {wanted.image}"]
+
+    def until(self, stage: PlannedStage) -> Path:
+        """A copy that ends with `stage`, so that it is the last one."""
+        lines = self._text.splitlines(keepends=True)
+        return self._write(f"until-{stage.index}", b"".join(lines[: stage.end_line]))
+
+    def _write(self, name: str, text: bytes) -> Path:
+        folder = self._scratch / name
+        folder.mkdir()
+        copy = folder / self._job.files.dockerfile.name
+        copy.write_bytes(text)
+        ignore = find_ignore_file(self._job.files.context, self._job.files.dockerfile)
+        if ignore is not None:
+            shutil.copyfile(ignore, folder / f"{copy.name}.dockerignore")
+        return copy
+
+
+def _target(stage: PlannedStage, plan: StagePlan, copies: _Copies, dockerfile: Path) -> Target:
+    last = len(plan.stages) - 1
+    if stage.index == last:
+        return Target(name=stage.name, target=None, dockerfile=dockerfile)
+    if stage.target_name is not None:
+        return Target(name=stage.name, target=stage.target_name, dockerfile=dockerfile)
+    return Target(name=stage.name, target=None, dockerfile=copies.until(stage), alone=stage.index == 0)
+
+
+def _arguments(image: ImageConfig) -> dict[str, str | None]:
+    """Build arguments; one without a value takes it from the environment, and is left out where that has none."""
+    found: dict[str, str | None] = {}
+    for name, value in image.build_args.items():
+        found[name] = str(value) if value not in (None, "") else os.environ.get(name)
+    return found
+
+
+def _contexts(image: ImageConfig, folder: Path) -> dict[str, str]:
+    found = {}
+    for name, source in image.build_contexts.items():
+        path = folder / source
+        if "://" not in source and not path.is_dir():
+            raise ConfigError(f"the named context '{name}' is '{source}', which is no folder")
+        found[name] = source if "://" in source else str(path.resolve())
+    return found
+
+
+def _bases(plan: StagePlan, image: ImageConfig) -> dict[str, int | None]:
+    bases: dict[str, int | None] = {}
+    for external in plan.externals:
+        bases.setdefault(external.reference, external.line)
+    for name in plan.contexts:
+        source = image.build_contexts.get(name, "")
+        if source.startswith(_DOCKER_IMAGE):
+            bases.setdefault(str(parse_reference(source.removeprefix(_DOCKER_IMAGE))), None)
+    return bases
+
+
+def _measure_context(job: ImageJob, plan: StagePlan) -> ContextFacts:
+    measure = measure_context(job.files.context, read_ignore_rules(job.files.context, job.files.dockerfile))
+    sources = plan.context_sources
+    known = not any(source.unresolved for source in sources)
+    paths = [source.path for source in sources] if known else ["."]
+    return ContextFacts(size=measure.size, files=measure.files, referenced=referenced_size(measure, paths))
+
+
+def _secret(secret: Secret, folder: Path) -> Secret:
+    """A secret's file is relative to the config's folder, as every path in the config."""
+    return secret if secret.src is None else replace(secret, src=str(folder / secret.src))
+
+
+def _secret_values(image: ImageConfig, folder: Path) -> list[str]:
+    values = []
+    for secret in image.secrets:
+        if secret.env is not None:
+            values.append(os.environ.get(secret.env, ""))
+        source = _secret(secret, folder).src
+        if source is not None:
+            with contextlib.suppress(OSError), Path(source).open("rb") as handle:
+                values += handle.read(_LONGEST_SECRET).decode("utf-8", "replace").splitlines()
+    return values
+
+
+def _redactor(values: list[str]) -> Callable[[str], str]:
+    """Replaces secret values in anything that is logged or reported; the longest first."""
+    known = sorted({value.strip() for value in values if len(value.strip()) >= 4}, key=len, reverse=True)
+
+    def redact(text: str) -> str:
+        for value in known:
+            text = text.replace(value, "***")
+        return text
+
+    return redact

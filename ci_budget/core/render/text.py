@@ -1,0 +1,255 @@
+"""The report on a terminal: what a person wants to see when the run is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import StringIO
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ci_budget.core.render.escape import escape_terminal, silence_commands
+from ci_budget.core.render.figures import (
+    Row,
+    all_rows,
+    disk_said,
+    image_rows,
+    next_steps,
+    peak_parts,
+    stage_rows,
+)
+from ci_budget.core.report import (
+    STAGE_METRIC_NAMES,
+    Failure,
+    ImageReport,
+    LimitChange,
+    Report,
+    SmokeReport,
+    StageReport,
+    Verdict,
+)
+from ci_budget.core.units import format_delta, format_seconds, format_size
+
+_STYLES = {
+    Verdict.PASS: "green",
+    Verdict.WARN: "yellow",
+    Verdict.FAIL: "bold red",
+    Verdict.BUILD_FAILED: "bold red",
+    Verdict.NOT_MEASURED: "magenta",
+    Verdict.INCOMPARABLE: "magenta",
+    Verdict.NO_BASELINE: "cyan",
+    Verdict.DISABLED: "dim",
+}
+_SHOWN = 8
+_STAGE_TITLES = {
+    "peak_disk": "peak",
+    "added_disk": "added",
+    "image_size": "size",
+    "layers": "layers",
+    "build_seconds": "time",
+}
+
+
+def render_text(
+    report: Report,
+    *,
+    width: int = 100,
+    colour: bool = False,
+    ascii_only: bool = False,
+    report_folder: str = "REPORT",
+) -> str:
+    """The report as text of at most `width` columns, ended by a line break.
+
+    `colour`: with ANSI colours. `ascii_only`: nothing but ASCII, for terminals that are not UTF-8.
+    `report_folder`: where report.json lies; it stands in the commands to type next.
+    """
+    page = _Page(width=width, colour=colour, ascii_only=ascii_only)
+    for image in report.images:
+        _write_image(page, image)
+    if report.limits_changed:
+        _write_changes(page, report.limits_changed, indent=0)
+    _write_notes(page, report.notes, indent=0)
+    _write_end(page, report, report_folder)
+    return page.text()
+
+
+class _Page:
+    """A console that writes into memory; everything untrusted passes `say`."""
+
+    def __init__(self, *, width: int, colour: bool, ascii_only: bool) -> None:
+        self.ascii_only = ascii_only
+        self._out = StringIO()
+        self._console = Console(
+            file=self._out,
+            width=max(width, 40),
+            color_system="standard" if colour else None,
+            force_terminal=colour,
+            no_color=not colour,
+            markup=False,
+            emoji=False,
+            highlight=False,
+            legacy_windows=False,
+            _environ={},
+        )
+
+    def say(self, text: str, style: str = "") -> Text:
+        """Untrusted or own text as one piece that is not interpreted."""
+        return Text(escape_terminal(text, ascii_only=self.ascii_only), style=style, overflow="fold")
+
+    def verdict(self, verdict: Verdict) -> Text:
+        return Text(verdict.value, style=_STYLES[verdict])
+
+    def write(self, what: RenderableType = "", *, indent: int = 0) -> None:
+        self._console.print(Padding(what, (0, 0, 0, indent)) if indent else what)
+
+    def line(self, *parts: str | Text, indent: int = 0) -> None:
+        """One paragraph; text is escaped, pieces made by `say` or `verdict` keep their style."""
+        joined = Text(overflow="fold")
+        for part in parts:
+            joined.append_text(self.say(part) if isinstance(part, str) else part)
+        self.write(joined, indent=indent)
+
+    def table(self, titles: Sequence[str], *, right: Sequence[str] = ()) -> Table:
+        table = Table(box=box.ASCII2 if self.ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for title in titles:
+            last = title == titles[-1]
+            table.add_column(
+                title, justify="right" if title in right else "left", overflow="fold", no_wrap=title in right or last
+            )
+        return table
+
+    def text(self) -> str:
+        lines = [line.rstrip() for line in self._out.getvalue().splitlines()]
+        return silence_commands("\n".join(lines).strip("\n")) + "\n"
+
+
+def _write_image(page: _Page, image: ImageReport) -> None:
+    new = " (new here)" if image.new else ""
+    page.line(page.say(image.name, "bold"), new, ": ", page.verdict(image.verdict))
+    target = f", target {image.target}" if image.target else ""
+    where = f"; {disk_said(image.disk)}" if image.disk is not None else ""
+    page.line(f"{image.dockerfile}{target}{where}", indent=2)
+    if image.failure is not None:
+        _write_failure(page, image, image.failure)
+    rows = image_rows(image)
+    if rows:
+        page.write(_metric_table(page, rows), indent=2)
+    for row in all_rows(image):
+        if _wants_words(row):
+            style = _STYLES[row.metric.verdict]
+            page.line(page.say(row.metric.verdict.value, style), f" {row.title}: {row.metric.message}", indent=2)
+    if image.stages:
+        page.write()
+        page.write(_stage_table(page, image.stages), indent=2)
+    peak = image.metrics.peak_disk
+    if peak is not None and peak.composition is not None:
+        page.line(f"The peak was made of: {peak_parts(peak.composition)}", indent=2)
+    if image.smoke is not None:
+        _write_smoke(page, image.smoke)
+    _write_reasons(page, image)
+    if image.limits_changed:
+        _write_changes(page, image.limits_changed, indent=2)
+    _write_notes(page, image.notes, indent=2)
+    page.write()
+
+
+def _write_failure(page: _Page, image: ImageReport, failure: Failure) -> None:
+    line = f":{failure.line}" if failure.line is not None else ""
+    place = f"{image.dockerfile}{line}: " if line else ""
+    stage = f"stage {failure.stage}, " if failure.stage else ""
+    page.line(page.say(f"{failure.kind}: ", "bold red"), f"{place}{stage}{failure.message}", indent=2)
+    if failure.step:
+        page.line(f"in: {failure.step}", indent=4)
+    if failure.mend:
+        page.line(failure.mend, indent=4)
+
+
+def _metric_table(page: _Page, rows: Sequence[Row]) -> Table:
+    numbers = ("now", "baseline", "limit", "change")
+    table = page.table(("metric", *numbers, "verdict"), right=numbers)
+    for row in rows:
+        figures = [page.say(text) for text in (row.now, row.baseline, row.limit, row.change)]
+        table.add_row(page.say(row.name), *figures, page.verdict(row.metric.verdict))
+    return table
+
+
+def _stage_table(page: _Page, stages: Sequence[StageReport]) -> Table:
+    names = [name for name in STAGE_METRIC_NAMES if any(name in stage.metrics for stage in stages)]
+    titles = [_STAGE_TITLES[name] for name in names]
+    table = page.table(("stage", "line", *titles, "verdict"), right=("line", *titles))
+    for stage in stages:
+        figures = {row.name: row.now for row in stage_rows(stage)}
+        table.add_row(
+            page.say(stage.name),
+            str(stage.line) if stage.line is not None else "-",
+            *(page.say(figures.get(name, "-")) for name in names),
+            page.verdict(stage.verdict) if stage.reached else page.say("not reached", "dim"),
+        )
+    return table
+
+
+def _wants_words(row: Row) -> bool:
+    """Whether the message says more than the table: whatever does not simply pass, and passes with a remark."""
+    metric = row.metric
+    if metric.verdict == Verdict.PASS:
+        return "; " in metric.message
+    if metric.verdict == Verdict.NO_BASELINE:
+        return metric.gated
+    return metric.verdict != Verdict.DISABLED and bool(metric.message)
+
+
+def _write_smoke(page: _Page, smoke: SmokeReport) -> None:
+    word = page.say("passed", "green") if smoke.passed else page.say("failed", "bold red")
+    said = f" in {format_seconds(smoke.seconds)}, gpu {smoke.gpu}: {' '.join(smoke.command)}"
+    page.line("Smoke test ", word, said, indent=2)
+    if smoke.message:
+        page.line(smoke.message, indent=4)
+
+
+def _write_reasons(page: _Page, image: ImageReport) -> None:
+    if image.contributors:
+        page.line("What changed:", indent=2)
+    for found in image.contributors[:_SHOWN]:
+        page.line(f"{format_delta(found.delta, 'bytes')}  {found.kind} {found.name}", indent=4)
+    for finding in image.findings[:_SHOWN]:
+        size = f" ({format_size(finding.bytes)})" if finding.bytes is not None else ""
+        place = f"{finding.file}:{finding.line}: " if finding.file and finding.line else ""
+        page.line(f"{finding.severity} {finding.rule}{size}: {place}{finding.message} {finding.mend}", indent=2)
+    hidden = max(0, len(image.contributors) - _SHOWN) + max(0, len(image.findings) - _SHOWN)
+    if hidden:
+        page.line(f"... and {hidden} more in the report", indent=2)
+
+
+def _write_changes(page: _Page, changes: Sequence[LimitChange], *, indent: int) -> None:
+    page.line("Limits changed here (they do not count for this run):", indent=indent)
+    for change in changes:
+        page.line(
+            page.say("looser   " if change.loosened else "tighter  ", "yellow" if change.loosened else ""),
+            f"{change.path}: {change.base or 'none'} -> {change.head or 'none'}",
+            indent=indent + 2,
+        )
+
+
+def _write_notes(page: _Page, notes: Sequence[str], *, indent: int) -> None:
+    for note in notes:
+        page.line(f"note: {note}", indent=indent)
+
+
+def _write_end(page: _Page, report: Report, folder: str) -> None:
+    steps = next_steps(report, folder)
+    if steps:
+        page.line("Next:")
+    for step in steps:
+        page.line(f"- {step.text}", indent=2)
+        if step.command is not None:
+            page.line(page.say(step.command, "bold"), indent=4)
+    if folder != "REPORT":
+        page.line(f"Report: {folder}")
+    commit = f", commit {report.commit[:12]}" if report.commit else ""
+    images = f"{len(report.images)} image{'' if len(report.images) == 1 else 's'}"
+    page.line(
+        page.say("ci-budget: ", "bold"), page.verdict(report.verdict), f" (exit {report.exit_code}), {images}{commit}"
+    )

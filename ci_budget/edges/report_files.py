@@ -1,0 +1,153 @@
+"""The report folder: written atomically, cleared only of an earlier report of its own, read back with suspicion."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_budget.core.report import SCHEMA_VERSION, Report
+from ci_budget.core.stored import parse_stored
+from ci_budget.edges.config_file import read_bounded
+from ci_budget.errors import ConfigError
+
+MARKER = ".ci-budget-report"
+REPORT_NAME = "report.json"
+LOG_FOLDER = "logs"
+OWN_NAMES = (
+    REPORT_NAME,
+    "report.md",
+    "report.html",
+    "inventory.json.zst",
+    "junit.xml",
+    "report.sarif",
+)
+LARGEST_REPORT = 64_000_000
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_NAME = 80
+_MARKER_TEXT = "This folder holds a report of ci-budget; the next run into it replaces the report's files.\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFolder:
+    """A folder that is ready for one report."""
+
+    path: Path
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        """Put one file of the report in place, whole or not at all; a link in its place is replaced, not followed.
+
+        `name` is one of `OWN_NAMES`. Raises ConfigError when it cannot be written.
+        """
+        if name not in OWN_NAMES:
+            raise ValueError(f"'{name}' is no file of a report")
+        data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+        target = self.path / name
+        try:
+            handle, draft = tempfile.mkstemp(dir=self.path, prefix=".draft-")
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    stream.write(data)
+                    os.fchmod(handle, 0o644)
+                Path(draft).replace(target)
+            except BaseException:
+                Path(draft).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise _unwritable(target, error) from error
+        return target
+
+    def log_folder(self, image: str) -> Path:
+        """Where the build logs of an image are kept: a folder with a name of plain characters, made by its user."""
+        return self.path / LOG_FOLDER / _plain_name(image)
+
+
+def prepare_report_folder(path: Path) -> ReportFolder:
+    """Make the folder and clear it of an earlier report; whatever else lies there stays.
+
+    Raises ConfigError when it cannot be used, or when files with a report's names lie in it that no earlier run
+    wrote.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            raise ConfigError(f"{path} is no folder", mend="Name another folder with --report.")
+        if not _is_ours(path):
+            foreign = [name for name in (*OWN_NAMES, LOG_FOLDER) if os.path.lexists(path / name)]
+            if foreign:
+                raise ConfigError(
+                    f"{path} holds {foreign[0]}, which is no report of ci-budget",
+                    mend="Move it away, or name another folder with --report.",
+                )
+        _clear(path)
+        marker = path / MARKER
+        marker.unlink(missing_ok=True)
+        with marker.open("x", encoding="utf-8") as stream:
+            stream.write(_MARKER_TEXT)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return ReportFolder(path=path)
+
+
+def read_report(path: Path) -> Report:
+    """A report, from its folder or its report.json.
+
+    Raises ConfigError, with what to do, when there is none, or it is not a whole report of this format.
+    """
+    file = path / REPORT_NAME if path.is_dir() else path
+    if not os.path.lexists(file):
+        raise ConfigError(f"there is no report {file}", mend="`ci-budget check --report FOLDER` writes one.")
+    return parse_stored(
+        read_bounded(file, LARGEST_REPORT),
+        file=str(file),
+        model=Report,
+        kind="report",
+        version=SCHEMA_VERSION,
+        mend="Run `ci-budget check` again; it writes the report anew.",
+        largest=LARGEST_REPORT,
+    )
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether an earlier run marked the folder: a plain file of the same owner, never a link."""
+    try:
+        status = (folder / MARKER).lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def _clear(folder: Path) -> None:
+    _remove_files(folder / name for name in OWN_NAMES)
+    logs = folder / LOG_FOLDER
+    if logs.is_symlink():
+        logs.unlink()
+    elif logs.is_dir():
+        shutil.rmtree(logs)  # follows no links (shutil.rmtree.avoids_symlink_attacks)
+
+
+def _remove_files(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _plain_name(text: str) -> str:
+    """The text as a file name; two texts never get the same one."""
+    plain = _UNSAFE.sub("-", text).strip(".-")[:_LONGEST_NAME] or "unnamed"
+    return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"the report cannot be written to {path}: {error.strerror}",
+        mend="Name a folder that you may write with --report.",
+    )

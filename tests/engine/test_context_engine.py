@@ -1,0 +1,89 @@
+"""Our list of the build context against the files that `COPY . /` really gives."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ci_budget.core.ignore import IgnoreRules
+from ci_budget.edges.context_files import measure_context, read_ignore_rules
+from ci_budget.edges.processes import Completed, run
+from ci_budget.errors import ConfigError
+from tests.engine.context_cases import KINDS, Case, list_seeds, make_case
+from tests.engine_access import Engine
+
+Entries = dict[str, tuple[str, int | str]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lists_what_copy_copies(kind: str, engine: Engine, tmp_path: Path) -> None:
+    cases, refused, expected = [], [], dict[int, Entries]()
+    for seed in list_seeds(kind):
+        place = tmp_path / str(seed)
+        place.mkdir()
+        case = make_case(seed, place)
+        print(case)
+        try:
+            expected[seed] = list_ours(case)
+            cases.append(case)
+        except ConfigError as error:
+            refused.append(case)
+            print(f"  refused: {error}")
+    done = build_all(engine, tmp_path, cases)
+    assert done.exit_code == 0, done.complaint
+    differences = []
+    for case in cases:
+        copied = list_copied(tmp_path / f"{case.seed}.tar")
+        if copied != expected[case.seed]:
+            lacking = sorted(copied.items() - expected[case.seed].items())
+            surplus = sorted(expected[case.seed].items() - copied.items())
+            differences.append(f"{case}\n  lacking: {lacking}\n  surplus: {surplus}")
+    assert not differences, "\n".join(differences)
+    for case in refused:
+        assert build_all(engine, tmp_path, [case]).exit_code != 0, f"the engine takes what we refuse: {case}"
+
+
+def list_ours(case: Case) -> Entries:
+    """Files with their sizes, symbolic links with their targets, directories."""
+    measure = measure_context(case.context, read_ignore_rules(case.context, case.dockerfile))
+    return {
+        **{path: ("file", size) for path, size in measure.listing()},
+        **{path: ("link", target) for path, target in measure.links.items()},
+        **{path: ("directory", 0) for path in measure.directories},
+    }
+
+
+def list_copied(archive: Path) -> Entries:
+    """The same of what `COPY . /` put into an image."""
+    entries: Entries = {}
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            path = member.name.removesuffix("/")
+            if member.isdir():
+                entries[path] = ("directory", 0)
+            elif member.issym():
+                entries[path] = ("link", member.linkname)
+            elif member.islnk():
+                entries[path] = entries[member.linkname]
+            elif member.isreg():
+                entries[path] = ("file", member.size)
+    return entries
+
+
+def build_all(engine: Engine, folder: Path, cases: list[Case]) -> Completed:
+    """Build all cases with one client; each one's files go to `SEED.tar`."""
+    targets = {
+        f"case-{case.seed}": {
+            "context": str(case.context),
+            "dockerfile": str(case.dockerfile),
+            "output": [f"type=tar,dest={folder}/{case.seed}.tar"],
+        }
+        for case in cases
+    }
+    definition = folder / "bake.json"
+    definition.write_text(json.dumps({"group": {"default": {"targets": list(targets)}}, "target": targets}))
+    command = ["docker", "buildx", "bake", "--progress=plain", "--file", definition]
+    return run(command, check=False, env=engine.env, cwd=folder, timeout=300)
