@@ -37,7 +37,7 @@ lint: venv test-tools ## ruff, mypy --strict, shellcheck
 	$(STEP) "ruff check" .venv/bin/ruff check .
 	$(STEP) "ruff format" .venv/bin/ruff format --check .
 	$(STEP) "mypy" .venv/bin/mypy --strict
-	$(STEP) "shellcheck" .venv/bin/python -c 'import glob, os; os.execlp("shellcheck", "shellcheck", *sorted(glob.glob("scripts/*.sh")), ".ci/run")'
+	$(STEP) "shellcheck" .venv/bin/python -c 'import glob, os; os.execlp("shellcheck", "shellcheck", "-x", *sorted(glob.glob("scripts/*.sh")), ".ci/run")'
 
 test: venv engine lint ## everything: linters, unit, engine and action tests; no test may be skipped
 	$(STEP) "base images" bash -c '$(WITH_ENGINE) scripts/base-image.sh busybox && scripts/base-image.sh python'

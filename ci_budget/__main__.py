@@ -16,6 +16,9 @@ from ci_budget.core.plain_text import plain_lines
 from ci_budget.edges.signals import install
 from ci_budget.errors import CiBudgetError, ExitCode
 
+# Pydantic would search every installed package for plugins: slow, and no foreign code belongs into the gate.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 # The machine's fault, not ours: the disk is full, broken or read-only, or too many files are open.
 _MACHINE: Final = {
     errno.ENOSPC,
@@ -31,6 +34,8 @@ _MACHINE: Final = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code; every error becomes a message on stderr."""
     code = _run(arguments)
+    if sys.stdout is None:  # closed before we started: nothing that we said can have been read
+        return code or ExitCode.UNMEASURED
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -7,6 +7,7 @@ is also read from the environment: `CI_BUDGET_CHECK_DISK_MODE` is `--disk-mode` 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, Literal
@@ -37,7 +38,7 @@ class Shell:
     verbose: int = 0
 
 
-class Lines(click.ParamType):
+class Lines(click.types.StringParamType):
     """Text that a repeatable option takes; its environment variable holds one value a line."""
 
     name = "text"
@@ -83,6 +84,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items() if text])
 
 
+_COMPLETION: Final = "_CI_BUDGET_COMPLETE"
 _EPILOG = """\
 Exit codes: 0 passed, 1 the gate says no, 2 usage or config, 3 could not measure, 4 the build failed,
 70 a bug in ci-budget, 130/143 interrupted/terminated.
@@ -130,8 +132,22 @@ def shell_of(ctx: click.Context) -> Shell:
 
 
 def run_command(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the command's exit code. Raises click's exceptions and CiBudgetError."""
-    result: Any = cli.main(args=arguments, prog_name="ci-budget", standalone_mode=False)
+    """Run the command line (None: the process's own); returns the command's exit code.
+
+    Raises click's exceptions and CiBudgetError. Not by `cli.main`: that one ends a process whose reader
+    went away with 1, which here means that the gate says no.
+    """
+    completion = os.environ.get(_COMPLETION)
+    if completion:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, "ci-budget", _COMPLETION, completion)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        with cli.make_context("ci-budget", words) as context:
+            result: Any = cli.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     if not isinstance(result, int):
         raise TypeError(f"a command returned {type(result).__name__} instead of an exit code")
     return int(result)

@@ -19,7 +19,10 @@ cgroup=dev-engine-$id
 second_bridge=dev$id
 comment="dev-engine $id"
 socket_room=70 # of the 107 bytes of a unix socket's path; the rest is what containerd and dockerd append
-run=$engine/run
+run=$engine/run # sockets and process ids; by a short link to it when the clone's path is long
+if [ "${#run}" -gt "$socket_room" ]; then run=/run/dev-engine-$id; fi
+# shellcheck source=scripts/engine-network.sh
+. "$here/engine-network.sh"
 
 say() { echo "engine: $*"; }
 die() {
@@ -28,13 +31,6 @@ die() {
 }
 
 # --- Which engine -----------------------------------------------------------------------------------------------
-
-short_run() { # sets `run`: where sockets and process ids lie, reached by a short link when the clone's path is long
-  if [ "${#run}" -gt "$socket_room" ]; then
-    run=/run/dev-engine-$id
-    if [ "${1:-}" = make ]; then ln -sfn "$engine/run" "$run"; fi
-  fi
-}
 
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
@@ -78,7 +74,7 @@ write_env() { # PATH DOCKER_HOST DOCKER_CONFIG [DOCKER_CONTEXT]
   mkdir -p "$engine"
   {
     echo "# made by scripts/engine.sh; read it with: . .engine/env"
-    [ -n "$1" ] && printf "export PATH=%q:\"\$PATH\"\n" "$1"
+    echo "export PATH=$1"
     if [ -n "$2" ]; then printf 'export DOCKER_HOST=%q\n' "$2"; else echo 'unset DOCKER_HOST'; fi
     [ -n "${4:-}" ] && printf 'export DOCKER_CONTEXT=%q\n' "$4"
     printf 'export DOCKER_CONFIG=%q\n' "$3"
@@ -98,7 +94,7 @@ use_user_engine() {
       host=
     fi ;;
   esac
-  write_env "" "$host" "$config" "$context"
+  write_env "\"\$PATH\":$(printf %q "$(dirname "$(command -v docker)")")" "$host" "$config" "$context"
 }
 
 # --- The host's side of the private engine ----------------------------------------------------------------------
@@ -109,64 +105,6 @@ need_packages() {
     PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   "$here/debian-packages.sh" "${missing[@]}"
-}
-
-state_of_host() { # remembered once a boot, so that `down` can put it back
-  local boot
-  boot=$(cat /proc/sys/kernel/random/boot_id)
-  if [ -e "$run/host" ] && [ "$(sed -n 1p "$run/host")" = "$boot" ]; then return; fi
-  {
-    echo "$boot"
-    cat /proc/sys/net/ipv4/ip_forward
-    iptables -S FORWARD | sed -n 's/^-P FORWARD //p'
-    if ip link show docker0 >/dev/null 2>&1; then echo second; else echo only; fi
-  } >"$run/host"
-}
-
-is_second() { [ "$(sed -n 4p "$run/host" 2>/dev/null)" = second ]; }
-
-free_subnet() { # the first three numbers of a /24 that no address and no route of the host lies in
-  local n routes
-  routes=$(
-    ip -4 route
-    ip -4 addr
-  )
-  for n in $(seq 31 99); do
-    if ! grep -qE "(^| )(172\.$n\.|172\.16\.0\.0/12)" <<<"$routes"; then
-      echo "172.$n.0"
-      return
-    fi
-  done
-  die "found no free subnet for the engine's bridge"
-}
-
-firewall_rules() { # -I or -D: NAT for the second engine's bridge
-  local how=$1 subnet=$2
-  iptables -w -t nat "$how" POSTROUTING -s "$subnet.0/24" ! -o "$second_bridge" -m comment --comment "$comment" -j MASQUERADE
-  iptables -w "$how" FORWARD -i "$second_bridge" -m comment --comment "$comment" -j ACCEPT
-  iptables -w "$how" FORWARD -o "$second_bridge" -m comment --comment "$comment" -j ACCEPT
-}
-
-# Another engine owns docker0 and the DOCKER chains: leave them alone and make a bridge with NAT beside them.
-make_second_bridge() {
-  local subnet
-  remove_second_bridge
-  subnet=$(free_subnet)
-  ip link add "$second_bridge" type bridge
-  ip addr add "$subnet.1/24" dev "$second_bridge"
-  ip link set "$second_bridge" up
-  echo 1 >/proc/sys/net/ipv4/ip_forward
-  firewall_rules -I "$subnet"
-}
-
-remove_second_bridge() {
-  local rule table
-  for table in nat filter; do
-    while rule=$(iptables -w -t "$table" -S | grep -m 1 -F -- "\"$comment\""); do
-      eval "iptables -w -t $table ${rule/#-A/-D}"
-    done
-  done
-  ip link del "$second_bridge" 2>/dev/null || true
 }
 
 write_daemon_json() {
@@ -293,42 +231,6 @@ remove_cgroups() {
   done
 }
 
-own_bridges() { # user-defined networks' bridges, read from the engine's own database (it may be dead)
-  grep -aoE '"BridgeName":"br-[0-9a-f]{12}"' "$engine/data/network/files/local-kv.db" 2>/dev/null |
-    cut -d '"' -f 4 | sort -u
-}
-
-# dockerd leaves its chains and docker0 behind when it ends.
-remove_docker_network() {
-  local tool table rule chain bridge
-  for tool in iptables ip6tables; do
-    for table in filter nat raw mangle; do
-      while rule=$($tool -w -t $table -S 2>/dev/null | grep -m 1 -E '^-A .*(-[io] (docker0|br-[0-9a-f]{12})|-j DOCKER)'); do
-        eval "$tool -w -t $table ${rule/#-A/-D}" || break
-      done
-      for chain in $($tool -w -t $table -S 2>/dev/null | sed -nE 's/^-N (DOCKER.*)/\1/p'); do
-        $tool -w -t $table -F "$chain"
-      done
-      for chain in $($tool -w -t $table -S 2>/dev/null | sed -nE 's/^-N (DOCKER.*)/\1/p'); do
-        $tool -w -t $table -X "$chain"
-      done
-    done
-  done
-  for bridge in docker0 $(own_bridges); do ip link del "$bridge" 2>/dev/null || true; done
-}
-
-restore_host() {
-  [ -e "$run/host" ] || return 0
-  if is_second; then
-    remove_second_bridge
-  else
-    remove_docker_network
-    iptables -w -P FORWARD "$(sed -n 3p "$run/host")"
-  fi
-  sed -n 2p "$run/host" >/proc/sys/net/ipv4/ip_forward
-  rm -f "$run/host"
-}
-
 # --- Commands ---------------------------------------------------------------------------------------------------
 
 up_private() {
@@ -336,7 +238,13 @@ up_private() {
   [ "$(id -u)" = 0 ] || die "no fit engine is reachable, and starting one needs root: run this as root, or start Docker >= $smallest_engine"
   need_packages
   "$here/engine-packages.sh" "$engine"
-  short_run make
+  mkdir -p "$engine/run"
+  if [ "$run" != "$engine/run" ]; then ln -sfn "$engine/run" "$run"; fi
+  if ! alive "$run/dockerd.pid" >/dev/null; then # it was killed, or the power went: begin from a clean table
+    stop "$run/containerd.pid" 10
+    end_stray_processes
+    end_mounts
+  fi
   mkdir -p "$engine/run/exec" "$engine/run/containerd" "$engine/data" "$engine/log"
   state_of_host
   if is_second; then make_second_bridge; fi
@@ -363,7 +271,7 @@ TOML
     wait_until_up dockerd $! "$run/docker.sock"
   fi
   wait_for 30 own_answers || die "dockerd does not answer; its log is $engine/log/dockerd.log"
-  write_env "$engine/bin" "unix://$run/docker.sock" "$engine/config"
+  write_env "$(printf %q "$engine/bin"):\"\$PATH\"" "unix://$run/docker.sock" "$engine/config"
   say "private engine $(own_docker version --format '{{.Server.Version}}') is up after $((SECONDS - started)) s"
 }
 
@@ -387,6 +295,9 @@ down() {
     return
   fi
   [ "$(id -u)" = 0 ] || die "ending the private engine needs root"
+  if own_answers; then # containers have nothing to save here: do not wait for them
+    own_docker ps --quiet | xargs --no-run-if-empty "$engine/bin/docker" --host "unix://$run/docker.sock" kill >/dev/null || true
+  fi
   stop "$run/dockerd.pid" 30
   stop "$run/containerd.pid" 10
   end_stray_processes
@@ -395,7 +306,7 @@ down() {
   remove_cgroups
   rmdir /run/containerd/s /run/containerd 2>/dev/null || true
   rm -rf "$engine/run" "$engine/env"
-  if [ -L "/run/dev-engine-$id" ]; then rm -f "/run/dev-engine-$id"; fi
+  if [ -L "$run" ]; then rm -f "$run"; fi
   say "the private engine is down; its images stay in $engine/data (make clean removes them)"
 }
 
@@ -420,7 +331,6 @@ locked() { # one at a time: several make calls may want the engine
   "$@"
 }
 
-short_run
 case ${1:-} in
   up | down) locked "$1" ;;
   status) status ;;

@@ -67,7 +67,8 @@ def run_action(
             context.write_summary(_summary(folder, report, code))
     except CiBudgetError as error:
         code = error.exit_code
-        out.write(f"{format_annotation('error', plain_lines(str(error)), title='ci-budget', file=error.file)}\n")
+        message = plain_lines(error.what if error.mend is None else f"{error.what}\n{error.mend}")
+        out.write(f"{format_annotation('error', message, title='ci-budget', file=error.file, line=error.line)}\n")
         context.write_summary(f"### ci-budget: exit {int(code)}\n\n{_fenced(str(error))}\n")
     finally:
         out.flush()

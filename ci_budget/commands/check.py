@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from functools import partial
-from os import environ
 
 from ci_budget.commands.check_jobs import CheckPlan, plan_check
 from ci_budget.commands.check_options import CheckOptions
 from ci_budget.commands.check_output import deliver, new_log, new_progress, report_folder
 from ci_budget.commands.measuring import Workbench, measure_image
-from ci_budget.commands.preparation import ImageJob, prepared
+from ci_budget.commands.preparation import ImageJob, environment_names, prepared
 from ci_budget.core.gate import GateOptions, judge_image, judge_run
 from ci_budget.core.limits import DecidedLimits
-from ci_budget.core.measured_image import unmeasured_image
+from ci_budget.core.measured_image import ContextFacts, unmeasured_image
 from ci_budget.core.report import ImageReport
 from ci_budget.edges import signals
 from ci_budget.edges.build_site import open_host_engine
@@ -21,8 +21,9 @@ from ci_budget.edges.disk_mode import DiskMode, choose_mode, own_platform
 from ci_budget.edges.docker_engine import DockerEngine
 from ci_budget.edges.git import head_commit
 from ci_budget.edges.github import read_context
+from ci_budget.edges.privileges import give_to_caller, rerun_as_root, sudo_works
 from ci_budget.edges.progress import Progress
-from ci_budget.edges.report_files import ReportFolder, prepare_report_folder
+from ci_budget.edges.report_files import ReportFolder
 from ci_budget.edges.sandbox import mend
 from ci_budget.edges.stage_images import export_archive, load_into_host, push_image
 from ci_budget.edges.state import state_directory
@@ -32,17 +33,19 @@ from ci_budget.errors import UnmeasuredError
 def run_check(options: CheckOptions) -> int:
     """Check every image that was asked for; returns the exit code. Raises CiBudgetError when nothing was built."""
     signals.install()
-    github = read_context(environ)
+    github = read_context(os.environ)
     started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     plan = plan_check(options, github)
-    folder = prepare_report_folder(report_folder(options, github, [job.files.context for job, _ in plan.jobs]))
+    if _wants_sudo(options, plan):
+        rerun_as_root([name for job, _ in plan.jobs for name in environment_names(job.image)])
+    folder = ReportFolder.open(report_folder(options, github, [job.files.context for job, _ in plan.jobs]))
     gate = GateOptions(
         fail_on=options.fail_on,
         require_baseline=options.require_baseline,
         exit_zero=options.exit_zero,
         warm=options.warm,
     )
-    with new_progress(options, github) as progress:
+    with new_progress(options) as progress:
         images = _check_images(plan, options, gate, folder, progress, in_actions=github.in_actions)
     report = judge_run(
         images,
@@ -53,6 +56,7 @@ def run_check(options: CheckOptions) -> int:
         notes=plan.notes,
     )
     deliver(report, folder, options)
+    give_to_caller(folder.path)
     return report.exit_code
 
 
@@ -95,6 +99,12 @@ def _check_images(
             host.close()
 
 
+def _wants_sudo(options: CheckOptions, plan: CheckPlan) -> bool:
+    """A sandbox needs root; a user who may become root without a password gets it."""
+    wanted = plan.jobs[0][0].disk.mode
+    return os.geteuid() != 0 and wanted in ("auto", "sandbox") and not options.warm and sudo_works()
+
+
 def _mode(options: CheckOptions, plan: CheckPlan, host: DockerEngine | None, problem: str) -> DiskMode:
     if options.warm:
         if host is None:
@@ -105,12 +115,14 @@ def _mode(options: CheckOptions, plan: CheckPlan, host: DockerEngine | None, pro
 
 def _measure(job: ImageJob, decided: DecidedLimits, bench: Workbench) -> ImageReport:
     """The measured image; an environment that failed is a report too, so that the other images are still checked."""
+    context: ContextFacts | None = None
     try:
         platform = bench.host.facts().platform if bench.host is not None else own_platform()
         with prepared(job, platform=platform) as image:
+            context = image.context
             measured = measure_image(image, bench)
     except UnmeasuredError as error:
-        measured = unmeasured_image(job.name, job.files.parsed.file, job.image.target, error)
+        measured = unmeasured_image(job.name, job.files.parsed.file, job.image.target, context, error)
     return measured.model_copy(
         update={
             "limits_changed": list(decided.limits_changed),

@@ -23,7 +23,7 @@ from ci_budget.errors import ConfigError, UnmeasuredError
 
 
 def report_folder(options: CheckOptions, github: GitHubContext, contexts: Sequence[Path]) -> Path:
-    """Where the report goes. Raises ConfigError for a folder inside an image's context: it would change what is measured."""
+    """Where the report goes. Raises ConfigError for a folder inside an image's context, which it would change."""
     if options.report is not None:
         folder = options.report.resolve()
         for context in contexts:
@@ -38,7 +38,7 @@ def report_folder(options: CheckOptions, github: GitHubContext, contexts: Sequen
     return state_directory() / "report"
 
 
-def new_progress(options: CheckOptions, github: GitHubContext) -> Progress:
+def new_progress(options: CheckOptions) -> Progress:
     """Live on a terminal, plain lines in CI and in pipes."""
     live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
     return Progress(sys.stderr, live=live, colour=_wants_colour(options, sys.stderr.isatty()))

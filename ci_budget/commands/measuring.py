@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ci_budget import __version__
 from ci_budget.commands.preparation import PreparedImage
+from ci_budget.commands.stage_reading import REPOSITORY, StageReader
 from ci_budget.core.measured_image import assemble_metrics, assemble_stages, find_failure
 from ci_budget.core.recording import METHOD, BuiltStage, Recording
-from ci_budget.core.report import Base, DiskReport, Failure, Fingerprint, ImageReport, SmokeReport, Verdict, Versions
-from ci_budget.core.stage_plan import EdgeKind, PlannedStage
+from ci_budget.core.report import DiskReport, Failure, Fingerprint, ImageReport, SmokeReport, Verdict, Versions
 from ci_budget.core.steps import locate_step
 from ci_budget.core.targets import compare_targets, parse_targets
 from ci_budget.edges.base_images import BaseImage, BasesTooLargeError, ensure_present, find_bases
@@ -22,16 +21,14 @@ from ci_budget.edges.build_site import BuildSite, build_site
 from ci_budget.edges.buildx import BuildRequest, Buildx, Cancel
 from ci_budget.edges.disk_mode import DiskMode
 from ci_budget.edges.docker_engine import DockerEngine, EngineFacts
-from ci_budget.edges.gpu import find_gpu
-from ci_budget.edges.loop_filesystem import BLOCK, read_usage
+from ci_budget.edges.filesystem import block_size, filesystem_type, read_usage
+from ci_budget.edges.gpu import Gpu, find_gpu
 from ci_budget.edges.progress import Progress
 from ci_budget.edges.sampler import Sampler, sampling
 from ci_budget.edges.smoke_test import require_gpu, run_smoke_test
 from ci_budget.edges.stage_builds import Location, StageBuilder
 from ci_budget.edges.stage_images import StageImages
 from ci_budget.errors import UnmeasuredError
-
-_REPOSITORY = "ci-budget.local/image"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +70,17 @@ def measure_image(prepared: PreparedImage, bench: Workbench) -> ImageReport:
             return _bases_too_large(prepared, bench, bases, error)
         engine = DockerEngine(site.docker_host)
         stack.callback(engine.close)
+        buildx, request = Buildx(site.docker_host), _request(prepared, site)
         session = _Session(
             prepared=prepared,
             bench=bench,
             site=site,
             engine=engine,
             facts=engine.facts(),
-            buildx=Buildx(site.docker_host),
-            bases=bases,
+            buildx=buildx,
+            reader=StageReader(engine=engine, buildx=buildx, request=request, prepared=prepared, bases=bases),
             cancel=cancel,
-            request=_request(prepared, site),
+            request=request,
         )
         return session.run(gpu)
 
@@ -97,14 +95,14 @@ class _Session:
     engine: DockerEngine
     facts: EngineFacts
     buildx: Buildx
-    bases: list[BaseImage]
+    reader: StageReader
     cancel: Cancel
     request: BuildRequest
 
-    def run(self, gpu: object) -> ImageReport:
+    def run(self, gpu: Gpu | None) -> ImageReport:
         prepared, job = self.prepared, self.prepared.job
         self._check_targets()
-        name = f"{_REPOSITORY}-{job.name.lower().replace('/', '-')}:measured"
+        name = f"{REPOSITORY}-{job.name.lower().replace('/', '-')}:measured"
         records = self._cache_ids()
         try:
             recording, succeeded = self._build(name)
@@ -115,10 +113,11 @@ class _Session:
             if self.site.ballast is not None:
                 self.site.ballast.unlink(missing_ok=True)  # measured: now there may be room
             if succeeded:
-                built = self._read_stages(name)
+                self.bench.progress.doing("reading sizes and layers")
+                built = self.reader.read_stages(name, keep=self.site.enforced)
                 if failure is None and job.smoke is not None:
                     self.bench.progress.doing("smoke test")
-                    smoke = run_smoke_test(self.engine, name, job.smoke, gpu, job.name)  # type: ignore[arg-type]
+                    smoke = run_smoke_test(self.engine, name, job.smoke, gpu, job.name)
                 if failure is None and (smoke is None or smoke.passed):
                     manifest = self.bench.hand_out(built[prepared.plan.target].image_id, self.engine)
         finally:
@@ -196,62 +195,13 @@ class _Session:
         )
 
     def _locator(self) -> Callable[[str], Location]:
-        plan = self.prepared.plan
-        onbuild = {
-            stage.index: facts.onbuild
-            for stage in plan.stages
-            if (facts := self._external_base(stage)) is not None and facts.onbuild
-        }
+        plan, onbuild = self.prepared.plan, self.reader.triggers()
 
         def locate(name: str) -> Location:
             place = locate_step(plan, name, onbuild)
             return Location(stage=place.stage, line=place.line) if place else Location(stage=None, line=None)
 
         return locate
-
-    def _external_base(self, stage: PlannedStage):  # type: ignore[no-untyped-def]
-        for external in self.prepared.plan.externals:
-            if external.kind is EdgeKind.FROM and external.stage_index == stage.index and external.used:
-                return self.engine.image(self._local_name(external.reference))
-        return None
-
-    def _local_name(self, reference: str) -> str:
-        return next((base.local_name for base in self.bases if base.reference == reference), reference)
-
-    def _base_layers(self, stage: PlannedStage) -> tuple[str, ...]:
-        """The diff ids of the external image at the bottom of a stage."""
-        facts = self._external_base(stage)
-        if facts is not None:
-            return tuple(facts.diff_ids)
-        for edge in stage.edges:
-            if edge.kind is EdgeKind.FROM:
-                return self._base_layers(self.prepared.plan.stages[edge.source])
-        return ()
-
-    def _read_stages(self, name: str) -> dict[int, BuiltStage]:
-        """Sizes and layers of the target, then of the other stages, exported now, outside the window."""
-        plan, images = self.prepared.plan, StageImages(self.engine)
-        target = plan.stages[plan.target]
-        built = {target.index: images.read(name, self._base_layers(target))}
-        self.bench.progress.doing("reading sizes and layers")
-        for stage, wanted in zip(plan.order, self.prepared.targets, strict=True):
-            if stage.index == plan.target:
-                continue
-            label = f"{_REPOSITORY}-stage:{stage.index}"
-            try:
-                end = self.buildx.build(
-                    BuildRequest(**{**vars(self.request), "dockerfile": wanted.dockerfile}),
-                    target=wanted.target,
-                    output=("--load", "--tag", label),
-                    on_event=lambda *_: None,
-                    cancel=Cancel(),
-                )
-                if end.succeeded:
-                    built[stage.index] = images.read(label, self._base_layers(stage))
-            finally:
-                if not self.site.enforced:
-                    self.engine.remove_image(label)
-        return built
 
     def _cache_ids(self) -> set[str]:
         return set() if self.site.enforced else {record.id for record in self.engine.cache_records()}
@@ -274,12 +224,6 @@ class _Session:
         prepared, job, site = self.prepared, self.prepared.job, self.site
         no_peak = _no_peak(self.bench)
         image = built.get(prepared.plan.target)
-        images = StageImages(self.engine)
-        bases = []
-        for base in self.bases:
-            facts = self.engine.image(base.local_name)
-            size = images.size(facts) if facts else None
-            bases.append(Base(reference=base.reference, image_id=facts.id if facts else None, size=size))
         return ImageReport(
             name=job.name,
             verdict=Verdict.NOT_MEASURED,
@@ -303,7 +247,7 @@ class _Session:
                 budget=job.disk_budget,
                 total_inodes=recording.total_inodes,
             ),
-            bases=bases,
+            bases=self.reader.describe_bases(),
             metrics=assemble_metrics(
                 recording, context=prepared.context, image=image, failure=failure, no_peak=no_peak
             ),
@@ -321,8 +265,8 @@ class _Session:
             platform=self.prepared.job.image.platform or self.facts.platform,
             disk_mode=self.bench.mode.mode,
             storage_driver=self.facts.storage_driver,
-            filesystem="ext4" if self.site.enforced else _filesystem_of(watched),
-            block_size=BLOCK if self.site.enforced else read_usage_block(watched),
+            filesystem="unknown" if watched is None else filesystem_type(watched),
+            block_size=0 if watched is None else block_size(watched),
             order=self.prepared.job.disk.order,
             cache="warm" if self.bench.warm else "cold",
             method=METHOD,
@@ -336,7 +280,7 @@ class _Session:
 
 def _request(prepared: PreparedImage, site: BuildSite) -> BuildRequest:
     request = prepared.request
-    return BuildRequest(**{**vars(request), "build_contexts": {**site.overrides, **request.build_contexts}})
+    return replace(request, build_contexts={**site.overrides, **request.build_contexts})
 
 
 def _no_peak(bench: Workbench) -> str | None:
@@ -374,25 +318,3 @@ def _bases_too_large(
         stages=assemble_stages(prepared.stage_facts(), None, {}, no_peak=None),
         failure=failure,
     )
-
-
-def _filesystem_of(folder: Path | None) -> str:
-    """The type of the filesystem that holds `folder`; `unknown` for an engine far away."""
-    if folder is None:
-        return "unknown"
-    best, kind = "", "unknown"
-    for line in Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines():
-        _, point, name, *_ = line.split(" ")
-        if (str(folder) == point or str(folder).startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
-            best, kind = point, name
-    return kind
-
-
-def read_usage_block(folder: Path | None) -> int:
-    """The block size of the filesystem that holds `folder`; 0 for an engine far away."""
-    import os
-
-    return 0 if folder is None else os.statvfs(folder).f_frsize
-
-
-_started = time.monotonic

@@ -167,6 +167,12 @@ def _arguments(image: ImageConfig) -> dict[str, str | None]:
     return found
 
 
+def environment_names(image: ImageConfig) -> list[str]:
+    """The environment variables that an image's build takes values from."""
+    arguments = [name for name, value in image.build_args.items() if value in (None, "")]
+    return [*arguments, *(secret.env for secret in image.secrets if secret.env is not None)]
+
+
 def _contexts(image: ImageConfig, folder: Path) -> dict[str, str]:
     found = {}
     for name, source in image.build_contexts.items():

@@ -38,7 +38,7 @@ def command(config: Path | None, form: str) -> int:
 def validate(config: Path | None, start: Path, form: str) -> str:
     """What the config says, as text or JSON. Raises ConfigError when something is wrong with it."""
     path = find_config(start, config)
-    parsed = load_config(_shown(path, start))
+    parsed = load_config(path, _shown(path, start))
     files = check_files(parsed, path.absolute().parent)
     stages = {image.name: {stage.name: stage.line for stage in image.parsed.stages} for image in files}
     if form == "json":
@@ -53,9 +53,9 @@ def problem_data(error: ConfigError) -> list[dict[str, Any]]:
     return [{"file": error.file, "line": error.line, "message": error.what}]
 
 
-def _shown(path: Path, start: Path) -> Path:
+def _shown(path: Path, start: Path) -> str:
     """The path relative to the working directory where it lies below it: messages show it."""
     try:
-        return path.relative_to(start.resolve())
+        return str(path.relative_to(start.resolve()))
     except ValueError:
-        return path
+        return str(path)

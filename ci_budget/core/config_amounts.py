@@ -145,7 +145,7 @@ def _scalar(value: object, form: str) -> str | int | float:
 _SIZE_SCHEMA: dict[str, Any] = {
     "anyOf": [
         {"type": "integer", "minimum": 0},
-        {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgGtTpP][iI]?)?[bB]?\s*$"},
+        {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(([kKmMgGtTpP][iI]?)?[bB])?\s*$"},
     ]
 }
 _SECONDS_SCHEMA: dict[str, Any] = {

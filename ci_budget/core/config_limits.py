@@ -29,7 +29,8 @@ class PlacedError(ValueError):
 class Section(BaseModel):
     """A part of the config: unknown keys are refused, values never change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Deferred: a model that only ever stands inside another one needs no validator of its own.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def _limit(unit: Unit) -> tuple[Any, Any]:

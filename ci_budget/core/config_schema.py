@@ -15,4 +15,23 @@ def config_schema() -> dict[str, Any]:
         "title": "ci-budget.yml",
         "description": "Budgets for container image builds: what to build, and the limits that the gate compares with.",
     }
-    return described | {key: value for key, value in schema.items() if key not in described}
+    return described | {key: _tidy(value) for key, value in schema.items() if key not in described}
+
+
+def _tidy(schema: Any) -> Any:
+    """Without made-up titles, and without `null`: a key that has no value is an error."""
+    if isinstance(schema, list):
+        return [_tidy(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {
+        key: _tidy(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str))
+        and not (key == "default" and (value is None or isinstance(value, dict)))
+    }
+    branches = [branch for branch in kept.get("anyOf", []) if branch != {"type": "null"}]
+    if len(branches) == 1:
+        del kept["anyOf"]
+        return {**branches[0], **kept}
+    return kept | {"anyOf": branches} if branches else kept

@@ -51,16 +51,18 @@ class CharSet:
 
 
 ANY = CharSet((), negated=True)
+SLASH = CharSet(((0x2F, 0x2F),))
 NO_SLASH = CharSet(((0x2F, 0x2F),), negated=True)
 NO_SLASH_OR_NEWLINE = CharSet(((0x0A, 0x0A), (0x2F, 0x2F)), negated=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """One character of a set, or (`many`) any number of them."""
+    """One character of a set, any number of them (`many`), or one or none (`optional`)."""
 
     chars: CharSet
     many: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,38 +93,70 @@ def literals(text: str) -> tuple[Item, ...]:
     return tuple(Atom(_single(char)) for char in text)
 
 
-def parse_expression(text: str) -> tuple[Item, ...]:
-    """The items of a Go expression, without its outer `^` and `$`. Raises BadExpressionError."""
-    items: list[Item] = []
-    at = 0
+def parse_expression(text: str) -> tuple[tuple[Item, ...], ...]:
+    """The alternatives of a Go expression, which is looked for anywhere in a path, as items that match whole paths.
+
+    Raises BadExpressionError.
+    """
+    alternatives: list[list[Item]] = [[]]
+    at, stacked = 0, False
     while at < len(text):
-        if text.startswith("(.*/)?", at):
+        items = alternatives[-1]
+        repeat = _REPEAT.match(text, at)
+        before, at, was_stacked, stacked = at, at + 1, stacked, False
+        if repeat:
+            if was_stacked or not items:
+                raise BadExpressionError(f"{repeat[0]} repeats nothing that can be repeated")
+            items += _repeat(items.pop(), repeat)
+            at, stacked = repeat.end(), True
+        elif text.startswith("(.*/)?", before):
             items.append(Skip())
-            at += 6
-        elif text.startswith(".*", at):
+            at, stacked = before + 6, True
+        elif text.startswith(".*", before):
             items += [Skip(), Atom(NO_SLASH_OR_NEWLINE, many=True)]
-            at += 2
-        elif text[at] == "^":
-            items.append(BEGINNING)
-            at += 1
-        elif text.startswith("\\Q", at):
-            quoted, closed, _ = text[at + 2 :].partition("\\E")
-            if not closed:
-                # the quotation swallows the end anchor too: nothing holds the match to the end any more
-                return (*items, *literals(f"{quoted}$"), Atom(ANY, many=True))
+            at, stacked = before + 2, True
+        elif text[before] == "|":
+            alternatives.append([])
+        elif text[before] in "^$":
+            items.append(BEGINNING if text[before] == "^" else END)
+        elif text.startswith("\\Q", before):
+            quoted, _, _ = text[before + 2 :].partition("\\E")
             items += literals(quoted)
-            at += len(quoted) + 4
-        elif text[at] == "\\" and text[at + 1 : at + 2] in _ANCHORS:
-            items.append(_ANCHORS[text[at + 1]])
-            at += 2
+            at = before + 2 + len(quoted) + 2
+        elif text[before] == "\\" and text[at : at + 1] in _ANCHORS:
+            items.append(_ANCHORS[text[at]])
+            at += 1
         else:
-            chars, at = _parse_set(text, at)
-            many = text.startswith("*", at)
-            items.append(Atom(chars, many))
-            at += many
-    return tuple(items)
+            chars, at = _parse_set(text, before)
+            stacked = text.startswith("*", at)
+            items.append(Atom(chars, many=stacked))
+            at += stacked
+    return tuple(_anchor(items) for items in alternatives)
 
 
+def _repeat(item: Item, repeat: re.Match[str]) -> list[Item]:
+    """What `{2}`, `{2,}` or `{2,3}` makes of the item before it."""
+    least = int(repeat[1])
+    most = least if repeat[2] is None else int(repeat[3]) if repeat[3] else None
+    if max(least, most or 0) > _MOST_REPEATS or (most is not None and most < least):
+        raise BadExpressionError(f"{repeat[0]} is no number of repetitions")
+    if not isinstance(item, Atom):
+        return [item] if least else []
+    rest = [Atom(item.chars, many=True)] if most is None else [Atom(item.chars, optional=True)] * (most - least)
+    return [*[item] * least, *rest]
+
+
+def _anchor(items: list[Item]) -> tuple[Item, ...]:
+    """Whole paths only: where the items are not held to an end, anything may stand there."""
+    start = next((at for at, item in enumerate(items) if item != BEGINNING), len(items))
+    held = bool(items) and items[-1] == END
+    body = items[start : len(items) - held]
+    anything = Atom(ANY, many=True)
+    return (*([] if start else [anything]), *body, *([] if held else [anything]))
+
+
+_REPEAT = re.compile(r"\{(0|[1-9][0-9]*)(,(0|[1-9][0-9]*)?)?\}")
+_MOST_REPEATS = 1000
 _DIGIT: Ranges = ((0x30, 0x39),)
 _SPACE: Ranges = ((0x09, 0x0A), (0x0C, 0x0D), (0x20, 0x20))
 _WORD: Ranges = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
@@ -221,7 +255,10 @@ def _parse_escape(text: str, at: int) -> tuple[int, int]:
     octal = re.compile("0[0-7]{0,2}|[1-7][0-7]{1,2}").match(text, at)
     if octal:
         return int(octal[0], 8), octal.end()
-    if char == "x" and (digits := re.compile("[0-9A-Fa-f]{2}").match(text, at + 1)):
+    if char == "x" and (braced := re.compile(r"\{([0-9A-Fa-f]+)\}").match(text, at + 1)):
+        if int(braced[1], 16) <= HIGHEST:
+            return int(braced[1], 16), braced.end()
+    elif char == "x" and (digits := re.compile("[0-9A-Fa-f]{2}").match(text, at + 1)):
         return int(digits[0], 16), digits.end()
     if char in _CONTROLS:
         return _CONTROLS[char], at + 1

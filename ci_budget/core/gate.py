@@ -46,12 +46,14 @@ class GateOptions:
 
     `fail_on` "warn": a warning exits 1. `exit_zero`: a 1, and nothing else, becomes 0. `warm`: a cache was
     reused, so only the metrics of `gate_warm` are gated. `require_baseline`: on top of the config's own.
+    `without_baselines`: `--baseline none`, a run that records a setup; then none is required.
     """
 
     fail_on: Literal["fail", "warn"] = "fail"
     require_baseline: bool = False
     exit_zero: bool = False
     warm: bool = False
+    without_baselines: bool = False
 
 
 def judge_image(
@@ -148,7 +150,8 @@ class _Judge:
         return [*self._stage_notes(), *describe_drift(self.measured, self.baselines)]
 
     def _image_metric(self, name: str) -> Metric | None:
-        required = self.options.require_baseline or self.limits.require_baseline
+        options = self.options
+        required = (options.require_baseline or self.limits.require_baseline) and not options.without_baselines
         question = self._question(name, limits=self.limits.of(name), required=required)
         metric: Metric | None = getattr(self.measured.metrics, name)
         if metric is None and not question.gated:
@@ -246,10 +249,11 @@ def _image_verdict(image: ImageReport, code: ExitCode) -> Verdict:
         return Verdict.FAIL
     if code == ExitCode.BUILD:
         return Verdict.BUILD_FAILED
-    verdict = _verdict_of(_all_metrics(image))
-    if code == ExitCode.UNMEASURED and (image.failure is not None or verdict not in _UNMEASURED_ORDER):
-        return Verdict.NOT_MEASURED
-    return verdict
+    judged = _all_metrics(image)
+    if code == ExitCode.UNMEASURED:
+        missing = {metric.verdict for metric in judged if metric.gated} if image.failure is None else set()
+        return next((verdict for verdict in _UNMEASURED_ORDER if verdict in missing), Verdict.NOT_MEASURED)
+    return _verdict_of(judged)
 
 
 def _run_verdict(images: Sequence[ImageReport], code: ExitCode) -> Verdict:

@@ -21,9 +21,17 @@ def clean_path(path: str) -> str:
 
 
 def check_glob(pattern: str) -> None:
-    """Raise BadGlobError when Go's `filepath.Match` calls the pattern malformed."""
-    for _, chunk in _split_chunks(pattern):
-        _translate_chunk(chunk)
+    """Raise BadGlobError when Go's `filepath.Match(pattern, ".")` calls the pattern malformed.
+
+    It looks at a pattern only as far as the name fits: what comes after is never checked.
+    """
+    name = "."
+    for star, chunk in _split_chunks(pattern):
+        matches = re.compile(_translate_chunk(chunk)).match
+        found = next(filter(None, (matches(name, start) for start in range(len(name) + 1 if star else 1))), None)
+        if found is None:
+            return
+        name = name[found.end() :]
 
 
 def has_wildcards(component: str) -> bool:

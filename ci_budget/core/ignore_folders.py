@@ -13,15 +13,14 @@ other) from three observations:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ci_budget.core.ignore_patterns import PathTest
 from ci_budget.errors import ConfigError
 
-NameMatch = Callable[[str, str], bool]
-"""Test of a name in a directory: the name, and the directory's path with a slash at its end."""
+NameMatch = Callable[[str], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +47,15 @@ class IgnoreFolder(Protocol):
     def uniform(self) -> bool | None:
         """What `ignores` says of all names, where it says the same of all."""
 
-    def ignores(self, name: str) -> bool:
-        """Whether the file of this name is left out."""
+    @property
+    def ignores(self) -> NameMatch:
+        """Whether the file of a name is left out."""
 
-    def empties(self, name: str) -> bool:
-        """Whether the file of this name, which is not left out, arrives without its content."""
+    @property
+    def empties(self) -> NameMatch | None:
+        """Whether the file of a name, which is not left out, arrives without its content; None: no file does."""
 
-    def enter(self, name: str) -> IgnoreFolder | None:
+    def enter(self, name: str, /) -> IgnoreFolder | None:
         """The directory of this name; None where nothing in it can be kept."""
 
 
@@ -81,11 +82,11 @@ class PlainFolder:
     excluded: bool
     uniform: None = None
 
-    def ignores(self, name: str) -> bool:
+    def ignores(self, name: str, /) -> bool:
         """See IgnoreFolder."""
         return self._follow(name)[0]
 
-    def empties(self, name: str) -> bool:
+    def empties(self, name: str, /) -> bool:
         """See IgnoreFolder."""
         refused = False
         for pattern, known in zip(self.patterns, self.known, strict=True):
@@ -96,7 +97,7 @@ class PlainFolder:
                     refused = not pattern.exception
         return refused
 
-    def enter(self, name: str) -> PlainFolder | None:
+    def enter(self, name: str, /) -> PlainFolder | None:
         """See IgnoreFolder."""
         excluded, held = self._follow(name)
         path = self.prefix + name
@@ -136,61 +137,101 @@ class PlainFolder:
         )
 
 
-@dataclass
 class Comparisons:
-    """The patterns, and the comparisons made of them so far."""
+    """The patterns, and the comparisons made of them so far: the same for most directories, so kept."""
 
-    patterns: tuple[IgnorePattern, ...]
-    tests: Sequence[PathTest]
-    plans: dict[tuple[int, int, tuple[int, ...]], Plan] = field(default_factory=dict)
-    singles: dict[int, NameMatch] = field(default_factory=dict)
+    def __init__(self, patterns: tuple[IgnorePattern, ...], tests: Sequence[PathTest]) -> None:
+        self.patterns, self.tests = patterns, tests
+        self._plans: dict[tuple[int, int, tuple[int, ...]], Plan] = {}
+        self._everywhere = tuple(test.place is None and not (test.lead or test.depth is not None) for test in tests)
+        self._local: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def is_ignoring(self, index: int) -> bool:
         """What the pattern says of what it matches; -1 stands for no pattern."""
         return index >= 0 and not self.patterns[index].exception
 
-    def plan(self, held: int, opened: int, active: tuple[int, ...]) -> Plan:
-        """The comparisons for a directory; the same for most directories, so kept."""
+    def find_live(self, live: tuple[int, ...], held: int, directory: str) -> tuple[int, ...]:
+        """Of the patterns that were live above, those that matter in this directory or below it."""
+        tests, local = self.tests, self._find_local(live)
+        lost = {index for index in local if not tests[index].reaches(directory)}
+        if lost or (live and live[0] <= held):
+            return tuple([index for index in live if index > held and index not in lost])
+        return live
+
+    def find_active(self, live: tuple[int, ...], directory: str) -> tuple[int, ...]:
+        """Of the live patterns, those whose directory part fits this directory."""
+        lost = {
+            index
+            for index in self._find_local(live)
+            if (place := self.tests[index].place) is not None and not place(directory)
+        }
+        return tuple([index for index in live if index not in lost]) if lost else live
+
+    def _find_local(self, live: tuple[int, ...]) -> tuple[int, ...]:
+        """Those that depend on the directory at all."""
+        local = self._local.get(live)
+        if local is None:
+            local = self._local[live] = tuple(index for index in live if not self._everywhere[index])
+        return local
+
+    def plan(self, held: int, opened: int, active: tuple[int, ...], directory: str) -> Plan:
+        """The comparisons for a directory with these results and these patterns."""
         key = (held, opened, active)
-        plan = self.plans.get(key)
+        plan = self._plans.get(key)
         if plan is None:
-            plan = self.plans[key] = Plan(
-                files=self._runs(active, default=self.is_ignoring(held)),
-                default=self.is_ignoring(held),
-                contents=self._runs([index for index in active if index > opened], default=self.is_ignoring(opened)),
-                contents_default=self.is_ignoring(opened),
-                touches=match_names([self.tests[index] for index in active]),
-                members=tuple((index, self.patterns[index].exception, self._single(index)) for index in active),
+            tests = [self.tests[index] for index in active]
+            above = tuple(index for index in active if index > opened)
+            plan = Plan(
+                uniform=None if self._find_runs(active, held) else self.is_ignoring(held),
+                ignores=self._judge(active, held, directory),
+                empties=self._judge(above, opened, directory) if opened > held else None,
+                touches=match_names(tests, directory),
+                members=tuple(
+                    (index, self.patterns[index].exception, match_names([test], directory))
+                    for index, test in zip(active, tests, strict=True)
+                ),
             )
+            if all(test.name is not None for test in tests):
+                self._plans[key] = plan
         return plan
 
-    def _runs(self, active: Iterable[int], *, default: bool) -> tuple[tuple[bool, NameMatch], ...]:
-        """From the last pattern to the first: what the comparison says, and the comparison. What would only say
-        the default is left out at the end."""
+    def _find_runs(self, active: tuple[int, ...], held: int) -> list[tuple[bool, list[PathTest]]]:
+        """From the last pattern to the first, neighbours of the same kind together; without those at the end that
+        would only say what is held anyway."""
         runs: list[tuple[bool, list[PathTest]]] = []
-        for index in sorted(active, reverse=True):
+        for index in reversed(active):
             if not runs or runs[-1][0] is not self.is_ignoring(index):
                 runs.append((self.is_ignoring(index), []))
             runs[-1][1].append(self.tests[index])
-        if runs and runs[-1][0] is default:
-            runs.pop()
-        return tuple((says, match_names(tests)) for says, tests in runs)
+        return runs[:-1] if runs and runs[-1][0] is self.is_ignoring(held) else runs
 
-    def _single(self, index: int) -> NameMatch:
-        if index not in self.singles:
-            self.singles[index] = match_names([self.tests[index]])
-        return self.singles[index]
+    def _judge(self, active: tuple[int, ...], held: int, directory: str) -> NameMatch:
+        """Whether a name is ignored: the first run that matches it decides."""
+        runs = [(says, match_names(tests, directory)) for says, tests in self._find_runs(active, held)]
+        default = self.is_ignoring(held)
+        if not runs:
+            return lambda _name: default
+        if len(runs) == 1:
+            says, only = runs[0]
+            return only if says else lambda name: not only(name)
+
+        def judge(name: str) -> bool:
+            for says, matches in runs:
+                if matches(name):
+                    return says
+            return default
+
+        return judge
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """The comparisons that files (`files`) and their contents (`contents`) in a directory have to go through,
-    the first that matches decides; whether any pattern matches (`touches`); and the patterns one by one."""
+    """The comparisons that names in a directory have to go through: see IgnoreFolder; whether any pattern
+    matches a name (`touches`); and the patterns one by one: number, whether an exception, comparison."""
 
-    files: tuple[tuple[bool, NameMatch], ...]
-    default: bool
-    contents: tuple[tuple[bool, NameMatch], ...]
-    contents_default: bool
+    uniform: bool | None
+    ignores: NameMatch
+    empties: NameMatch | None
     touches: NameMatch
     members: tuple[tuple[int, bool, NameMatch], ...]
 
@@ -199,75 +240,52 @@ class QuickFolder:
     """See the module. `held` is the highest pattern remembered as matched, `opened` the highest matched at
     all, `live` the patterns above `held` that can match something in the directory or below it."""
 
-    __slots__ = ("_comparisons", "_held", "_live", "_opened", "_plan", "_prefix")
+    __slots__ = ("_comparisons", "_held", "_live", "_opened", "_plan", "_prefix", "empties", "ignores", "uniform")
 
     def __init__(self, comparisons: Comparisons, *, prefix: str, held: int, opened: int, live: tuple[int, ...]) -> None:
         self._comparisons, self._prefix, self._held, self._opened, self._live = comparisons, prefix, held, opened, live
-        tests = comparisons.tests
-        active = tuple([i for i in live if (place := tests[i].place) is None or place(prefix)])
-        self._plan = comparisons.plan(held, opened, active)
+        plan = comparisons.plan(held, opened, comparisons.find_active(live, prefix), prefix)
+        self._plan, self.uniform, self.ignores, self.empties = plan, plan.uniform, plan.ignores, plan.empties
 
     @property
     def excluded(self) -> bool:
         """See IgnoreFolder."""
         return self._comparisons.is_ignoring(self._held)
 
-    @property
-    def uniform(self) -> bool | None:
-        """See IgnoreFolder."""
-        return None if self._plan.files else self._plan.default
-
-    def ignores(self, name: str) -> bool:
-        """See IgnoreFolder."""
-        for says, matches in self._plan.files:
-            if matches(name, self._prefix):
-                return says
-        return self._plan.default
-
-    def empties(self, name: str) -> bool:
-        """See IgnoreFolder."""
-        if self._held == self._opened:
-            return False
-        for says, matches in self._plan.contents:
-            if matches(name, self._prefix):
-                return says
-        return self._plan.contents_default
-
-    def enter(self, name: str) -> QuickFolder | None:
+    def enter(self, name: str, /) -> QuickFolder | None:
         """See IgnoreFolder."""
         comparisons, held, opened = self._comparisons, self._held, self._opened
-        if self._plan.touches(name, self._prefix):
+        if self._plan.touches(name):
             for index, exception, matches in self._plan.members:
-                if matches(name, self._prefix):
+                if matches(name):
                     opened = max(opened, index)
                     if exception is comparisons.is_ignoring(held):
                         held = index
         prefix = f"{self._prefix}{name}/"
-        tests, patterns = comparisons.tests, comparisons.patterns
-        live = tuple([index for index in self._live if index > held and tests[index].reaches(prefix)])
-        if comparisons.is_ignoring(held) and not any(patterns[index].exception for index in live):
+        live = comparisons.find_live(self._live, held, prefix)
+        if comparisons.is_ignoring(held) and not any(comparisons.patterns[index].exception for index in live):
             return None
         return QuickFolder(comparisons, prefix=prefix, held=held, opened=opened, live=live)
 
 
-def match_names(tests: Sequence[PathTest]) -> NameMatch:
-    """Whether any of the patterns, whose directory part fits already, matches a name in a directory."""
+def match_names(tests: Sequence[PathTest], directory: str) -> NameMatch:
+    """Whether any of the patterns, whose directory part fits already, matches a name in this directory."""
     names = [test.name for test in tests if test.name is not None]
     wholes = [test.whole for test in tests if test.name is None]
     literals = frozenset(name.literal for name in names if name.literal is not None)
     suffixes = tuple({name.suffix for name in names if name.suffix is not None})
     expressions = [name.expression for name in names if name.expression is not None]
     if "" in suffixes:
-        return lambda _name, _prefix: True
+        return lambda _name: True
     if not expressions and not wholes:
         if not suffixes:
-            return lambda name, _prefix: name in literals
-        return lambda name, _prefix: name in literals or name.endswith(suffixes)
+            return literals.__contains__
+        return lambda name: name in literals or name.endswith(suffixes)
     fits = re.compile("|".join(expressions)).fullmatch if expressions else None
 
-    def match(name: str, prefix: str) -> bool:
+    def match(name: str) -> bool:
         if name in literals or name.endswith(suffixes) or (fits is not None and fits(name)):
             return True
-        return bool(wholes) and any(whole(prefix + name) for whole in wholes)
+        return bool(wholes) and any(whole(directory + name) for whole in wholes)
 
     return match

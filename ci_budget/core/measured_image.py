@@ -187,7 +187,8 @@ def find_failure(recording: Recording, *, timeout: float | None, enforced: bool)
         if enforced and contact is not None and (contact.surely or (contact.near and recording.said_no_space)):
             return _touched(recording, contact)
         return None
-    if enforced and contact is not None and contact.near:
+    leapt_from = contact.leapt_from if contact is not None and failed.says_no_space else None
+    if enforced and contact is not None and contact.near and leapt_from is None:
         what = "has no free inodes left" if contact.inodes else "is full"
         return _failure(
             "ceiling",
@@ -197,11 +198,14 @@ def find_failure(recording: Recording, *, timeout: float | None, enforced: bool)
         )
     hint = ""
     if failed.says_no_space and contact is not None:
-        hint = f"; it may have asked for more than the {format_size(contact.free)} left"
+        left = contact.free if leapt_from is None else leapt_from
+        hint = f"; it may have asked for more than the {format_size(left)} left"
     return _failure("build", f"{_step(failed)} failed{hint}: {_first_lines(failed.error)}", failed, mend=None)
 
 
-def unmeasured_image(name: str, dockerfile: str, target: str | None, error: CiBudgetError) -> ImageReport:
+def unmeasured_image(
+    name: str, dockerfile: str, target: str | None, context: ContextFacts | None, error: CiBudgetError
+) -> ImageReport:
     """An image of which the environment allowed no measurement."""
     failure = Failure(kind="environment", message=error.what, line=error.line, mend=error.mend)
     return ImageReport(
@@ -210,7 +214,7 @@ def unmeasured_image(name: str, dockerfile: str, target: str | None, error: CiBu
         exit_code=int(error.exit_code),
         dockerfile=dockerfile,
         target=target,
-        metrics=assemble_metrics(None, context=None, image=None, failure=failure, no_peak=None),
+        metrics=assemble_metrics(None, context=context, image=None, failure=failure, no_peak=None),
         failure=failure,
     )
 

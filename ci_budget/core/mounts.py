@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ci_budget.core.dockerfile import Instruction, flag_values
+from ci_budget.core.plain_text import one_line, shorten
 from ci_budget.core.suggestion import suggest
 from ci_budget.errors import ConfigError
 
@@ -43,7 +44,7 @@ def _mount(text: str, instruction: Instruction, file: str) -> Mount:
     try:
         rows = list(csv.reader([text], strict=True))
     except csv.Error as error:
-        raise ConfigError(f"malformed --mount: {error}", file=file, line=instruction.line) from error
+        raise ConfigError(f"malformed --mount: {one_line(str(error))}", file=file, line=instruction.line) from error
     kind, origin, source = "bind", "", ""
     for field in rows[0] if rows else []:
         key, equals, value = field.partition("=")
@@ -67,4 +68,6 @@ def _kind(value: str, instruction: Instruction, file: str) -> str:
     if "$" in value or value.lower() in TYPES:
         return value if "$" in value else value.lower()
     mend = suggest(value, TYPES, kind="types")
-    raise ConfigError(f"unsupported mount type '{value[:60]!a}'", mend=mend, file=file, line=instruction.line)
+    raise ConfigError(
+        f"unsupported mount type '{shorten(one_line(value))}'", mend=mend, file=file, line=instruction.line
+    )

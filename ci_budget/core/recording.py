@@ -95,7 +95,7 @@ class Recording:
 
     def contact(self) -> CeilingContact | None:
         """How near the builds came to the ceiling: within the failed step, else within the whole window."""
-        if self.failed is not None and not self.failed.says_no_space:
+        if self.failed is not None:
             return find_contact(self.series, self.failed.start, self.failed.end)
         return find_contact(self.series, self.start, self.end)
 

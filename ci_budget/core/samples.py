@@ -104,7 +104,11 @@ def find_peak(series: SampleSeries, start: float, end: float, *, zero: int, ceil
 
 @dataclass(frozen=True, kw_only=True)
 class CeilingContact:
-    """How near the level came to the ceiling within a window, and when (`at`)."""
+    """How near the level came to the ceiling within a window, and when (`at`).
+
+    `leapt_from`: the free bytes before a leap to the ceiling that no writer makes: a program reserved
+    (fallocate) more than was left, which ext4 grants in part before it refuses. None where there was no leap.
+    """
 
     free: int
     free_inodes: int
@@ -112,14 +116,15 @@ class CeilingContact:
     near: bool
     surely: bool
     inodes: bool
+    leapt_from: int | None
 
 
 def find_contact(series: SampleSeries, start: float, end: float) -> CeilingContact | None:
     """Whether the ceiling was reached within [start, end]; None without samples.
 
     `near`: free bytes <= max(64 MiB, fastest rise x widest gap) or free inodes <= 100: decides for a step
-    that failed. `surely`: nothing between two neighbouring samples speaks against the ceiling having been
-    touched (the free bytes are no more than the local rise makes in that gap); decides where the build went on.
+    that failed. `surely`: a sample with no more than the last blocks free, or a fall right after the level had come
+    so near that the rise of that moment reaches the ceiling between two samples; decides where the build went on.
     """
     first, last = series.span(start, end)
     first, last = max(0, first - 1), min(len(series), last + 1)
@@ -127,8 +132,9 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
         return None
     times, used, free = series.times, series.used, series.free
     widest = fastest = 0.0
-    lowest = first
+    lowest = touched = first
     surely = False
+    leapt_from = None
     recent = 0.0  # fastest rise of the last half second, bytes per second
     recent_at = times[first]
     for index in range(first, last):
@@ -141,20 +147,25 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
         widest, fastest = max(widest, gap), max(fastest, rise)
         if times[index] - recent_at > WIDEST_GAP or rise >= recent:
             recent, recent_at = max(rise, 0.0), times[index]
-        if free[index] <= max(_LAST_BLOCKS, int(recent * gap)):
-            surely = True
+        fell = rise < 0 and free[index - 1] <= min(LEAST_FREE, int(recent * gap))
+        if not surely and (free[index] <= _LAST_BLOCKS or fell):
+            if rise > _NO_WRITER and free[index - 1] > LEAST_FREE:
+                leapt_from = free[index - 1]
+            surely, touched = True, index
     inodes = min(series.free_inodes[first:last])
     starved = inodes <= LEAST_INODES
     return CeilingContact(
         free=free[lowest],
         free_inodes=inodes,
-        at=times[lowest],
+        at=times[touched if surely else lowest],
         near=free[lowest] <= max(LEAST_FREE, int(fastest * widest)) or starved,
         surely=surely or inodes == 0,
         inodes=starved and free[lowest] > LEAST_FREE,
+        leapt_from=leapt_from,
     )
 
 
+_NO_WRITER = 8e9  # bytes per second; writing through the page cache reaches 2 to 4e9
 _LAST_BLOCKS = 256 * 1024  # ext4 refuses a little before the last block
 
 

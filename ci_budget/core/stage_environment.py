@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ci_budget.core.dockerfile import Dockerfile, Instruction
+from ci_budget.core.dockerfile import Dockerfile, Instruction, flag_values, single_flag
 from ci_budget.core.expansion import Expanded, Expander, ExpansionError
 from ci_budget.core.mounts import read_mounts
+from ci_budget.core.plain_text import one_line, shorten
 from ci_budget.core.platforms import Platform
 from ci_budget.errors import ConfigError
 
@@ -48,10 +49,13 @@ def unknown_environment() -> Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class UsedPath:
-    """A path of the build context in an instruction's words, clean and relative, `.` for all of it."""
+    """A path of the build context in an instruction's words; the fields are those of `stage_plan.ContextSource`."""
 
     command: str
     path: str
+    text: str
+    excludes: tuple[str, ...]
+    parents: bool
     unresolved: tuple[str, ...]
 
 
@@ -96,7 +100,9 @@ def expand(word: str, values: Mapping[str, str], expander: Expander, file: str, 
     try:
         return expander.expand(word, values)
     except ExpansionError as error:
-        raise ConfigError(f"failed to expand '{word[:80]!a}': {error}", file=file, line=line) from error
+        raise ConfigError(
+            one_line(f"failed to expand '{shorten(word)}': {shorten(str(error), 300)}"), file=file, line=line
+        ) from error
 
 
 @dataclass(kw_only=True)
@@ -151,10 +157,9 @@ class StageWalk:
                 self._put(name, None, self.arguments.outside[name])
 
     def _set(self, instruction: Instruction) -> None:
-        words = instruction.arguments
         pairs = [
-            (self._expand(words[at], instruction), self._expand(words[at + 1], instruction))
-            for at in range(0, len(words) - 1, 3)
+            (self._expand(name, instruction), self._expand(value, instruction))
+            for name, value in _assigned(instruction.arguments)
         ]
         for name, value in pairs:
             if not self._unresolved(name):
@@ -172,15 +177,17 @@ class StageWalk:
         return environment.directory != "/"
 
     def _copied(self, instruction: Instruction) -> Iterator[UsedPath]:
-        if any(flag.startswith("--from=") and flag != "--from=" for flag in instruction.flags):
+        if single_flag(instruction, "from", self.file):
             return
+        excludes = [self._expand(word, instruction) for word in flag_values(instruction, "exclude", self.file)]
+        parents = any(flag.lower() in ("--parents", "--parents=true") for flag in instruction.flags)
         for word in instruction.arguments[:-1]:
             if not instruction.is_json and _HEREDOC.fullmatch(word):
                 continue
             expanded = self._expand(word, instruction)
             if instruction.command == "add" and _REMOTE.match(expanded.text):
                 continue
-            yield self._used(instruction, expanded)
+            yield self._used(instruction, expanded, excludes, parents=parents)
 
     def _mounted(self, instruction: Instruction) -> Iterator[UsedPath]:
         for mount in read_mounts(instruction, self.file):
@@ -190,9 +197,18 @@ class StageWalk:
             if kind.text.lower() == "bind" or self._unresolved(kind):
                 yield self._used(instruction, self._expand(mount.source, instruction))
 
-    def _used(self, instruction: Instruction, expanded: Expanded) -> UsedPath:
-        path = _clean("/" + expanded.text).lstrip("/") or "."
-        return UsedPath(command=instruction.command, path=path, unresolved=self._unresolved(expanded))
+    def _used(
+        self, instruction: Instruction, expanded: Expanded, excludes: Sequence[Expanded] = (), *, parents: bool = False
+    ) -> UsedPath:
+        unresolved = [name for word in (expanded, *excludes) for name in self._unresolved(word)]
+        return UsedPath(
+            command=instruction.command,
+            path=_clean("/" + expanded.text).lstrip("/") or ".",
+            text=expanded.text,
+            excludes=tuple(word.text for word in excludes),
+            parents=parents,
+            unresolved=tuple(dict.fromkeys(unresolved)),
+        )
 
 
 def _declared(instruction: Instruction, file: str) -> Iterator[tuple[str, str | None]]:
@@ -202,6 +218,13 @@ def _declared(instruction: Instruction, file: str) -> Iterator[tuple[str, str | 
         if not name:
             raise ConfigError("ARG names can not be blank", file=file, line=instruction.line)
         yield name, value if equals else None
+
+
+def _assigned(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The names and values of an ENV. Parsers of BuildKit >= 0.13 put the sign (`=` or nothing) behind each value."""
+    signed = len(words) % 3 == 0 and all(word in ("", "=") for word in words[2::3])
+    width = 3 if signed else 2
+    return zip(words[::width], words[1::width], strict=False)
 
 
 def _clean(path: str) -> str:

@@ -7,12 +7,13 @@ exact lower-case name; COPY and mounts see every stage, whatever the case; only 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ci_budget.core.dockerfile import Dockerfile, Instruction, Stage, single_flag
 from ci_budget.core.expansion import Expander, ExpansionError
 from ci_budget.core.mounts import read_mounts
+from ci_budget.core.plain_text import one_line, shorten
 from ci_budget.core.platforms import Platform, parse_platform
 from ci_budget.core.references import ImageReference, parse_reference
 from ci_budget.core.stage_plan import EdgeKind
@@ -74,7 +75,7 @@ class Names:
         try:
             changed = Expander().expand(origin, {}).text != origin
         except ExpansionError as error:
-            raise ConfigError(f"--from: {error}", file=self.file, line=instruction.line) from error
+            raise ConfigError(f"--from: {one_line(str(error))}", file=self.file, line=instruction.line) from error
         if changed:
             mend = "define a new stage with FROM, using an ARG from before the first FROM"
             what = "variable expansion is not supported for --from"
@@ -98,28 +99,31 @@ class Names:
 
 @dataclass(frozen=True, kw_only=True)
 class NamedContexts:
-    """The contexts given by name; each stands in for the stage or the image of that name."""
+    """The contexts given by name; each stands in for the stage or the image of that name.
 
-    keys: frozenset[str]
+    `given` has, by normal name, the name as it was given.
+    """
+
+    given: Mapping[str, str]
 
     def find(self, name: str, platform: Platform) -> str | None:
-        """The key of the context for a stage or an image, None where there is none."""
+        """The context for a stage or an image, by the name it was given; None where there is none."""
         if name.lower() in _NEVER_CONTEXT:
             return None
         familiar = _familiar(name)
         for key in (f"{familiar}::{platform}", familiar):
-            if key in self.keys:
-                return key
+            if key in self.given:
+                return self.given[key]
         return None
 
 
 def named_contexts(names: Collection[str]) -> NamedContexts:
     """The contexts by the names they were given, normalised as buildx does (`python:latest` is `python`)."""
-    keys = set()
+    given = {}
     for name in names:
         base, colons, platform = name.partition("::")
-        keys.add(_familiar(base) + colons + platform)
-    return NamedContexts(keys=frozenset(keys))
+        given[_familiar(base) + colons + platform] = name
+    return NamedContexts(given=given)
 
 
 def image_reference(name: str, file: str, line: int) -> ImageReference:
@@ -128,9 +132,8 @@ def image_reference(name: str, file: str, line: int) -> ImageReference:
         return parse_reference(name)
     except ValueError as error:
         mend = "FROM finds a stage by its name in lower case" if name != name.lower() else None
-        raise ConfigError(
-            f"failed to parse stage name '{name[:120]!a}': {error}", mend=mend, file=file, line=line
-        ) from error
+        what = one_line(f"failed to parse stage name '{shorten(name, 120)}': {shorten(str(error), 300)}")
+        raise ConfigError(what, mend=mend, file=file, line=line) from error
 
 
 def stage_platform(text: str, default: Platform, file: str, line: int) -> Platform:
@@ -138,7 +141,7 @@ def stage_platform(text: str, default: Platform, file: str, line: int) -> Platfo
     try:
         return parse_platform(text, default=default.architecture)
     except ValueError as error:
-        raise ConfigError(f"failed to parse platform: {error}", file=file, line=line) from error
+        raise ConfigError(f"failed to parse platform: {one_line(str(error))}", file=file, line=line) from error
 
 
 def require_no_circle(dockerfile: Dockerfile, links: Sequence[Sequence[Link]]) -> None:

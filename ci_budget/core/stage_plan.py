@@ -50,12 +50,16 @@ class External:
 class ContextSource:
     """A path (or pattern) of the build context that COPY, ADD or a bind mount of a stage can use.
 
-    `path` is clean and relative to the context, `.` is all of it. `unresolved` names variables whose value only the
-    base image knows: where there are any, the path may be anything.
+    `path` is clean and relative to the context, `.` is all of it. `text` is the same as written, with variables
+    replaced: `--parents` sees a difference. `excludes` and `parents` are COPY's and ADD's flags. `unresolved` names
+    variables whose value only the base image knows: where there are any, the path may be anything.
     """
 
     command: str
     path: str
+    text: str
+    excludes: tuple[str, ...]
+    parents: bool
     stage: str
     stage_index: int
     line: int
@@ -115,8 +119,8 @@ class StagePlan:
 
     `target` is its index. `order` are the stages to build, one after the other: dependencies first, then as in the
     Dockerfile. `parallel_possible`: steps of two of them could run at the same time. `contexts` are the named
-    contexts in use. `stage_argument` is what TARGETSTAGE is in an ordinary build of the target, None where the
-    Dockerfile never mentions it: builds of single stages must be given it to run the same steps.
+    contexts in use, as they were given. `stage_argument` is what TARGETSTAGE is in an ordinary build of the target,
+    None where the Dockerfile never mentions it: builds of single stages must be given it to run the same steps.
     """
 
     file: str

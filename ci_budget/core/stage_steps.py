@@ -67,6 +67,9 @@ def walk_stages(
                 ContextSource(
                     command=path.command,
                     path=path.path,
+                    text=path.text,
+                    excludes=path.excludes,
+                    parents=path.parents,
                     stage=stage.name,
                     stage_index=stage.index,
                     line=instruction.line,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ci_budget.core.dockerfile import Dockerfile, Instruction, Stage
 from ci_budget.core.expansion import Expander
+from ci_budget.core.plain_text import one_line, shorten
 from ci_budget.core.platforms import Platform, parse_platform
 from ci_budget.core.stage_environment import Arguments, expand, global_arguments
 from ci_budget.core.stage_links import (
@@ -81,7 +82,7 @@ def find_target(dockerfile: Dockerfile, target: str | None) -> int:
     if wanted.isdecimal() and wanted.isascii() and len(wanted) < 9 and int(wanted) < len(stages):
         return int(wanted)
     mend = suggest(target, [stage.name for stage in stages], kind="stages")
-    raise ConfigError(f"the Dockerfile has no stage '{target[:120]}'", mend=mend, file=dockerfile.file)
+    raise ConfigError(f"the Dockerfile has no stage '{shorten(one_line(target))}'", mend=mend, file=dockerfile.file)
 
 
 @dataclass(kw_only=True)
@@ -143,7 +144,7 @@ class _Planner:
         image = expand(stage.base, outside, self.expander, file, stage.line).text
         if not image:
             mend = "give the ARG in it a default, or the build argument"
-            what = f"base name ({stage.base[:120]}) should not be blank"
+            what = f"base name ({shorten(one_line(stage.base))}) should not be blank"
             raise ConfigError(what, mend=mend, file=file, line=stage.line)
         platform = None
         if stage.platform:

@@ -87,7 +87,7 @@ def _parse(text: str, *, file: str, kind: str, mend: str) -> object:
         if conflict := _CONFLICT.search(text):
             line = text.count("\n", 0, conflict.start()) + 1
             raise ConfigError(f"this {kind} has merge conflict markers", mend=mend, file=file, line=line) from error
-        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+        if _is_cut_off(text, error):
             raise ConfigError(
                 f"this {kind} is cut off in the middle: it ends inside the JSON",
                 mend=mend,
@@ -98,6 +98,13 @@ def _parse(text: str, *, file: str, kind: str, mend: str) -> object:
     except (ValueError, RecursionError) as error:
         what = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
         raise ConfigError(f"this {kind} cannot be read: {what}", mend=mend, file=file) from error
+
+
+def _is_cut_off(text: str, error: json.JSONDecodeError) -> bool:
+    rest = text[error.pos :].strip()
+    half_a_word = any(word.startswith(rest) for word in ("null", "true", "false", "-"))
+    half_an_escape = error.msg.startswith("Invalid \\") and len(rest) <= len("\\u123")
+    return half_a_word or half_an_escape or error.msg.startswith("Unterminated string")
 
 
 def _check_version(document: object, text: str, *, file: str, kind: str, version: int, mend: str) -> None:

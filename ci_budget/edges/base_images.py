@@ -12,7 +12,7 @@ from ci_budget.core.references import parse_reference
 from ci_budget.core.samples import LEAST_FREE
 from ci_budget.core.units import format_size
 from ci_budget.edges.docker_engine import DockerEngine, ImageFacts
-from ci_budget.edges.loop_filesystem import read_usage
+from ci_budget.edges.filesystem import read_usage
 from ci_budget.edges.processes import run, running
 from ci_budget.errors import UnmeasuredError
 
@@ -111,7 +111,7 @@ def bring_in(
                     if base.local_name != base.reference:
                         engine.tag(base.reference, base.local_name)
             except UnmeasuredError as error:
-                if read_usage(mount).free <= LEAST_FREE:
+                if read_usage(mount).free <= LEAST_FREE or "no space left" in error.what:
                     raise BasesTooLargeError(size=None, budget=budget) from error
                 raise
             facts = engine.image(base.local_name)

@@ -13,8 +13,8 @@ from ci_budget.edges.base_images import BaseImage, context_overrides
 from ci_budget.edges.buildx import Cancel
 from ci_budget.edges.disk_mode import DiskMode
 from ci_budget.edges.docker_engine import DockerEngine
+from ci_budget.edges.filesystem import Usage, read_usage
 from ci_budget.edges.host_daemon import inherited_settings
-from ci_budget.edges.loop_filesystem import Usage, read_usage
 from ci_budget.edges.sandbox import sandbox
 from ci_budget.edges.seeds import SeedStore
 from ci_budget.edges.state import try_lock

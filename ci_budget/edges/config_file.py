@@ -67,11 +67,11 @@ def repository_root(start: Path) -> Path:
     return resolved
 
 
-def load_config(path: Path) -> ParsedConfig:
-    """Read the config at `path`. Raises ConfigError, naming file and line."""
+def load_config(path: Path, shown: str | None = None) -> ParsedConfig:
+    """Read the config at `path`; messages call it `shown`. Raises ConfigError, naming file and line."""
     if path.is_symlink() and not path.resolve().is_relative_to(repository_root(path.absolute().parent)):
         raise ConfigError("the config is a symlink that leaves the repository", file=path)
-    return parse_config(read_bounded(path, MAX_BYTES), str(path))
+    return parse_config(read_bounded(path, MAX_BYTES), shown or str(path))
 
 
 def read_bounded(path: Path, most: int) -> bytes:
@@ -82,6 +82,9 @@ def read_bounded(path: Path, most: int) -> bytes:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"cannot be read: {reason}", file=path) from None
+    if stat.S_ISDIR(os.fstat(handle).st_mode):  # fdopen would raise, and leave the handle open
+        os.close(handle)
+        raise ConfigError("is not a regular file", file=path)
     with os.fdopen(handle, "rb") as stream:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):

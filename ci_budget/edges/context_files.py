@@ -123,24 +123,20 @@ class _Tally:
             self.directories.add(path)
             path = path.rpartition("/")[0]
 
-    def count(self, path: str, info: os.stat_result, *, empty: bool) -> int:
-        """The bytes that a file arrives with; a hard link takes those of the first one sent."""
-        size = 0 if empty else info.st_size
-        if info.st_nlink > 1:
-            number, first = self.seen.setdefault((info.st_dev, info.st_ino), (len(self.seen), -1))
-            self.twins[path] = number
-            if first >= 0:
-                return first
-            self.seen[info.st_dev, info.st_ino] = (number, size)
-        self.size += size
-        return size
+    def count_twin(self, path: str, info: os.stat_result, size: int) -> int:
+        """The bytes that a file with several hard links arrives with: those of the first one sent."""
+        key = (info.st_dev, info.st_ino)
+        if key not in self.seen:
+            self.seen[key] = (len(self.seen), size)
+            self.size += size
+        self.twins[path], first = self.seen[key]
+        return first
 
 
 def _continue(visit: _Visit, tally: _Tally) -> _Visit | None:
     """Go on with a directory up to the next one inside it; None at its end."""
     folder, prefix, names, sizes = visit.folder, visit.prefix, visit.names, visit.sizes
-    uniform = folder.uniform
-    ignores, empties = folder.ignores, folder.empties
+    uniform, ignores, empties = folder.uniform, folder.ignores, folder.empties
     for entry in visit.entries:
         name = entry.name
         try:
@@ -152,9 +148,13 @@ def _continue(visit: _Visit, tally: _Tally) -> _Visit | None:
                 continue
             elif entry.is_file(follow_symlinks=False):
                 info = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(info.st_mode):
-                    sizes.append(tally.count(prefix + name, info, empty=empties(name)))
-                    names.append(name)
+                size = 0 if empties is not None and empties(name) else info.st_size
+                if info.st_nlink > 1:
+                    size = tally.count_twin(prefix + name, info, size)
+                else:
+                    tally.size += size
+                sizes.append(size)
+                names.append(name)
             elif entry.is_symlink():
                 tally.links[prefix + name] = os.readlink(entry.path)  # noqa: PTH115 - as it is written
                 tally.add_directory(prefix[:-1])

@@ -11,9 +11,9 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from ci_budget.edges.filesystem import read_usage
 from ci_budget.edges.processes import run
 from ci_budget.errors import UnmeasuredError
 
@@ -23,34 +23,6 @@ _LEAST_INODES = 262_144
 _INODE_SIZE = 256
 _EMPTY_ENGINE = 64 * 2**20  # what an engine's own databases may take, generously
 _COPY_CHUNK = 2**27
-
-
-@dataclass(frozen=True, kw_only=True)
-class Usage:
-    """A filesystem's levels: bytes and inodes, in total and free."""
-
-    total: int
-    free: int
-    available: int
-    total_inodes: int
-    free_inodes: int
-
-    @property
-    def used(self) -> int:
-        """`f_blocks - f_bfree`, in bytes."""
-        return self.total - self.free
-
-
-def read_usage(path: Path | int) -> Usage:
-    """The levels of the filesystem that holds `path` (or an open descriptor)."""
-    levels = os.statvfs(path)
-    return Usage(
-        total=levels.f_blocks * levels.f_frsize,
-        free=levels.f_bfree * levels.f_frsize,
-        available=levels.f_bavail * levels.f_frsize,
-        total_inodes=levels.f_files,
-        free_inodes=levels.f_ffree,
-    )
 
 
 def inodes_for(budget: int) -> int:

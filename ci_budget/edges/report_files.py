@@ -42,6 +42,31 @@ class ReportFolder:
 
     path: Path
 
+    @classmethod
+    def open(cls, path: Path) -> ReportFolder:
+        """Make the folder and clear it of an earlier report; whatever else lies there stays.
+
+        Raises ConfigError when it cannot be used, or when files with a report's names lie in it that no earlier
+        run wrote.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not _is_ours(path):
+                foreign = [name for name in (*OWN_NAMES, LOG_FOLDER) if os.path.lexists(path / name)]
+                if foreign:
+                    raise ConfigError(
+                        f"{path} holds {foreign[0]}, which is no report of ci-budget",
+                        mend="Move it away, or name another folder with --report.",
+                    )
+            _clear(path)
+            marker = path / MARKER
+            marker.unlink(missing_ok=True)
+            with marker.open("x", encoding="utf-8") as stream:
+                stream.write(_MARKER_TEXT)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        return cls(path=path)
+
     def write(self, name: str, content: str | bytes) -> Path:
         """Put one file of the report in place, whole or not at all; a link in its place is replaced, not followed.
 
@@ -70,33 +95,6 @@ class ReportFolder:
         return self.path / LOG_FOLDER / _plain_name(image)
 
 
-def prepare_report_folder(path: Path) -> ReportFolder:
-    """Make the folder and clear it of an earlier report; whatever else lies there stays.
-
-    Raises ConfigError when it cannot be used, or when files with a report's names lie in it that no earlier run
-    wrote.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if not path.is_dir():
-            raise ConfigError(f"{path} is no folder", mend="Name another folder with --report.")
-        if not _is_ours(path):
-            foreign = [name for name in (*OWN_NAMES, LOG_FOLDER) if os.path.lexists(path / name)]
-            if foreign:
-                raise ConfigError(
-                    f"{path} holds {foreign[0]}, which is no report of ci-budget",
-                    mend="Move it away, or name another folder with --report.",
-                )
-        _clear(path)
-        marker = path / MARKER
-        marker.unlink(missing_ok=True)
-        with marker.open("x", encoding="utf-8") as stream:
-            stream.write(_MARKER_TEXT)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    return ReportFolder(path=path)
-
-
 def read_report(path: Path) -> Report:
     """A report, from its folder or its report.json.
 
@@ -117,12 +115,12 @@ def read_report(path: Path) -> Report:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether an earlier run marked the folder: a plain file of the same owner, never a link."""
+    """Whether an earlier run marked the folder: with a plain file, never a link."""
     try:
         status = (folder / MARKER).lstat()
     except FileNotFoundError:
         return False
-    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+    return stat.S_ISREG(status.st_mode)
 
 
 def _clear(folder: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ci_budget.core.samples import SampleSeries
-from ci_budget.edges.loop_filesystem import Usage, read_usage
+from ci_budget.edges.filesystem import Usage, read_usage
 
 INTERVAL = 0.008
 _URGENT = -10

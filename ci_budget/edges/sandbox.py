@@ -17,6 +17,7 @@ from ci_budget.core.units import format_size
 from ci_budget.edges import loop_filesystem as loops
 from ci_budget.edges.base_images import BaseImage, BasesTooLargeError, bring_in
 from ci_budget.edges.docker_engine import DockerEngine
+from ci_budget.edges.filesystem import read_usage
 from ci_budget.edges.private_engine import PrivateEngine, private_engine, stop_engine
 from ci_budget.edges.private_network import PrivateNetwork, private_network, remove_network, remove_orphans
 from ci_budget.edges.processes import run
@@ -86,7 +87,7 @@ def sandbox(
 
 def check_room(root: Path, *, budget: int, reserve: int) -> None:
     """Raises UnmeasuredError unless the host's disk holds the sandbox and its reserve beside it."""
-    available = loops.read_usage(root).available
+    available = read_usage(root).available
     needed = loops.file_size_for(budget)
     if available < needed + reserve:
         raise UnmeasuredError(
@@ -163,7 +164,7 @@ def _open(
             f"the seed lacks the image {missing[0]}, though it says otherwise; it was removed", mend="Run again."
         )
     run(["sync", "--file-system", claim.mount])
-    usage = loops.read_usage(claim.mount)
+    usage = read_usage(claim.mount)
     ceiling = budget // loops.BLOCK * loops.BLOCK
     left = ceiling - (usage.used - facts.empty_used)
     if left < 0:
@@ -210,10 +211,10 @@ def _plant(
     with loops.mounted(claim.disk, claim.mount):
         with private_engine(claim, network, settings, scratch=claim.folder / "tmp") as engine:
             run(["sync", "--file-system", claim.mount])
-            empty = loops.read_usage(claim.mount)
+            empty = read_usage(claim.mount)
             identities = bring_in(bases, engine.docker_host, claim.mount, budget, say)
         run(["sync", "--file-system", claim.mount])
-        full = loops.read_usage(claim.mount)
+        full = read_usage(claim.mount)
     shutil.rmtree(claim.folder / "tmp", ignore_errors=True)
     return SeedFacts(
         empty_used=empty.used,

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ci_budget.edges.loop_filesystem import copy_used_blocks, read_usage
+from ci_budget.edges.filesystem import read_usage
+from ci_budget.edges.loop_filesystem import copy_used_blocks
 from ci_budget.edges.state import locked
 
 _FORMAT = 1

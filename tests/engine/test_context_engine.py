@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from ci_budget.core.ignore import IgnoreRules
 from ci_budget.edges.context_files import measure_context, read_ignore_rules
 from ci_budget.edges.processes import Completed, run
 from ci_budget.errors import ConfigError
@@ -52,7 +51,7 @@ def list_ours(case: Case) -> Entries:
     return {
         **{path: ("file", size) for path, size in measure.listing()},
         **{path: ("link", target) for path, target in measure.links.items()},
-        **{path: ("directory", 0) for path in measure.directories},
+        **dict.fromkeys(measure.directories, ("directory", 0)),
     }
 
 

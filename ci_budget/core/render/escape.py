@@ -10,10 +10,10 @@ import re
 
 from ci_budget.core.plain_text import one_line
 
-_SIMPLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/:=+,%()-]*")
-_ACTIVE = frozenset("\\`*[]<>&|~!$^{}\"'")
+_SIMPLE = re.compile(r"[A-Za-z0-9/._-][A-Za-z0-9 ._/:=+,%()-]*")
+_ACTIVE = frozenset("\\`*[]<>&|~!$^{}")
 _COMMAND_LINE = re.compile(r"^((?:\x1b\[[0-9;]*m|\s)*):(?=:)", re.MULTILINE)
-_ORDERED = re.compile(r"^([0-9]+)([.)])")
+_ORDERED = re.compile(r"^([0-9]+)([.)])(?=\s|$)")
 _NO_BREAK = "&#8203;"
 
 

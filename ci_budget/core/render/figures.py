@@ -55,8 +55,11 @@ class Row:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing about it wants attention: it passes, or is only reported, and has not changed."""
-        return self.metric.verdict in (Verdict.PASS, Verdict.NO_BASELINE, Verdict.DISABLED) and not self.metric.delta
+        """Whether nothing about it wants attention: it is as its baseline, or only reported beside the usual four."""
+        if self.metric.verdict in (Verdict.PASS, Verdict.DISABLED):
+            return not self.metric.delta
+        reported = self.metric.verdict == Verdict.NO_BASELINE and not self.metric.gated
+        return reported and self.name not in GATED_BY_BASELINE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,22 +57,16 @@ def render_markdown(report: Report, *, report_folder: str = "REPORT", largest: i
         *_notes(report.notes),
         *_steps(report, report_folder),
     ]
-    blocks = ["\n\n".join(part for part in head if part)]
-    blocks += ["\n\n".join(_image(image)) for image in attention_first(report.images)]
-    return _cut(blocks, largest, report_folder)
-
-
-def _cut(blocks: Sequence[str], largest: int, folder: str) -> str:
-    """Whole blocks as long as they fit; a cut block would leave tables and details open."""
-    kept: list[str] = []
-    room = largest - 400 - len(folder.encode())
-    for index, block in enumerate(blocks):
+    kept = ["\n\n".join(part for part in head if part)]
+    room = largest - 400 - len(report_folder.encode()) - len(kept[0].encode())
+    images = attention_first(report.images)
+    for index, image in enumerate(images):  # whole images: a cut one would leave tables and details open
+        block = "\n\n".join(_image(image))
         room -= len(block.encode()) + 2
         if room < 0:
-            missing = len(blocks) - index
-            kept.append(
-                f"**{missing} more part{'s' if missing > 1 else ''} left out:** the whole report is {code(folder)}."
-            )
+            missing = len(images) - index
+            plural = "images" if missing > 1 else "image"
+            kept.append(f"**{missing} more {plural} left out:** the whole report is {code(report_folder)}.")
             break
         kept.append(block)
     return "\n\n".join(kept) + "\n"
@@ -100,7 +94,8 @@ def _summary(report: Report) -> str:
 
 def _is_loud(row: Row) -> bool:
     """What a reader of a pull request wants on top: trouble, and whatever changed."""
-    return not row.quiet and not (row.metric.verdict == Verdict.NOT_MEASURED and not row.metric.gated)
+    metric = row.metric
+    return not row.quiet and (metric.gated or bool(metric.delta))
 
 
 def _image(image: ImageReport) -> list[str]:
@@ -146,10 +141,9 @@ def _metric_tables(image: ImageReport) -> list[str]:
     quiet = [row for row in rows if row.quiet]
     tables = [_table(loud)] if loud else []
     if quiet:
-        plural = "s" if len(quiet) > 1 else ""
-        tables.append(
-            f"<details><summary>{len(quiet)} unchanged metric{plural}</summary>\n\n{_table(quiet)}\n\n</details>"
-        )
+        plural = "metrics" if len(quiet) > 1 else "metric"
+        summary = f"<summary>{len(quiet)} more {plural}, unchanged or only reported</summary>"
+        tables.append(f"<details>{summary}\n\n{_table(quiet)}\n\n</details>")
     return tables
 
 

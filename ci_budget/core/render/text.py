@@ -84,7 +84,7 @@ class _Page:
         self._out = StringIO()
         self._console = Console(
             file=self._out,
-            width=max(width, 40),
+            width=max(width, 40) - 1,  # one column is left for `silence_commands`
             color_system="standard" if colour else None,
             force_terminal=colour,
             no_color=not colour,
@@ -139,8 +139,9 @@ def _write_image(page: _Page, image: ImageReport) -> None:
         page.write(_metric_table(page, rows), indent=2)
     for row in all_rows(image):
         if _wants_words(row):
-            style = _STYLES[row.metric.verdict]
-            page.line(page.say(row.metric.verdict.value, style), f" {row.title}: {row.metric.message}", indent=2)
+            verdict = row.metric.verdict
+            word = "" if verdict == Verdict.NOT_MEASURED else f"{verdict.value} "  # its message says so
+            page.line(page.say(f"{word}{row.title}", _STYLES[verdict]), f": {row.metric.message}", indent=2)
     if image.stages:
         page.write()
         page.write(_stage_table(page, image.stages), indent=2)

@@ -37,7 +37,9 @@ def load_voices(folder: Path) -> dict[str, Voice]:
     voices = dict(VOICES)
     for path in sorted(folder.glob("voices/*.json")):
         try:
-            voices[path.stem] = replace(Voice(), **{key: float(value) for key, value in json.loads(path.read_text()).items()})
+            voices[path.stem] = replace(
+                Voice(), **{key: float(value) for key, value in json.loads(path.read_text()).items()}
+            )
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a voice: {error}") from error
     return voices

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app import __version__
 from app.audio import MEDIA_TYPES, encode
 from app.formant import FormantEngine
-from app.neural import F5Engine, ModelsMissing, XttsEngine
+from app.neural import F5Engine, ModelsMissingError, XttsEngine
 from app.settings import Settings
 
 
@@ -73,7 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         except KeyError:
             known = ", ".join(engine.voices) or "none"
             raise HTTPException(404, f"no voice {speech.voice!r}; there are: {known}") from None
-        except ModelsMissing as error:
+        except ModelsMissingError as error:
             raise HTTPException(503, str(error)) from None
         return Response(encode(samples, rate, speech.sample_rate, speech.format), media_type=MEDIA_TYPES[speech.format])
 

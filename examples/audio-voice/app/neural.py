@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 DOWNLOAD_HINT = "fetch them with: python scripts/download_models.py"
 
 
-class ModelsMissing(RuntimeError):
+class ModelsMissingError(RuntimeError):
     """Files of a model are not on the volume."""
 
 
 def _need(*paths: Path) -> None:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
-        raise ModelsMissing(f"models are missing ({', '.join(missing)}); {DOWNLOAD_HINT}")
+        raise ModelsMissingError(f"models are missing ({', '.join(missing)}); {DOWNLOAD_HINT}")
 
 
 def _device() -> str:
@@ -65,8 +65,8 @@ class F5Engine(_Neural):
             )
         return self._model
 
-    def speak(self, text: str, voice: str, language: str, speed: float) -> tuple[NDArray[np.float64], int]:
-        """Samples and their rate; F5-TTS takes the language from the text. Raises KeyError, ModelsMissing."""
+    def speak(self, text: str, voice: str, language: str, speed: float) -> tuple[NDArray[np.float64], int]:  # noqa: ARG002
+        """Samples and their rate; F5-TTS takes the language from the text. Raises KeyError, ModelsMissingError."""
         model = self._load()
         reference, reference_text = self._speaker(voice)
         samples, rate, _ = model.infer(str(reference), reference_text, text, speed=speed)
@@ -86,7 +86,7 @@ class XttsEngine(_Neural):
         return self._model
 
     def speak(self, text: str, voice: str, language: str, speed: float) -> tuple[NDArray[np.float64], int]:
-        """Samples and their rate. Raises KeyError for an unknown voice, ModelsMissing."""
+        """Samples and their rate. Raises KeyError for an unknown voice, ModelsMissingError."""
         model = self._load()
         reference, _ = self._speaker(voice)
         samples = model.tts(text, speaker_wav=str(reference), language=language, speed=speed)

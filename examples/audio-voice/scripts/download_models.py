@@ -37,14 +37,17 @@ LARGEST_MANIFEST = 1 << 20
 STAMP = ".verified"
 
 
-class Failure(Exception):
+class DownloadError(Exception):
     def __init__(self, message: str, status: int = 1) -> None:
         super().__init__(message)
         self.status = status
 
 
-class Again(Exception):
+class RetryError(Exception):
     """This attempt failed in a way that another attempt may mend."""
+
+
+RETRIED = (RetryError, urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,7 @@ class Progress:
 
 
 def read_manifest(source: str, timeout: float) -> list[ModelFile]:
-    """Raises Failure with status 2 for a manifest that cannot be read or is not what it should be."""
+    """Raises DownloadError with status 2 for a manifest that cannot be read or is not what it should be."""
     try:
         if source.startswith(("http://", "https://")):
             with urllib.request.urlopen(source, timeout=timeout) as answer:
@@ -82,18 +85,18 @@ def read_manifest(source: str, timeout: float) -> list[ModelFile]:
         else:
             text = Path(source).read_bytes()
     except OSError as error:
-        raise Failure(f"cannot read the manifest {source}: {error}", 2) from error
+        raise DownloadError(f"cannot read the manifest {source}: {error}", 2) from error
     if len(text) > LARGEST_MANIFEST:
-        raise Failure(f"the manifest {source} is larger than {LARGEST_MANIFEST} bytes", 2)
+        raise DownloadError(f"the manifest {source} is larger than {LARGEST_MANIFEST} bytes", 2)
     try:
         data = json.loads(text)
         if data["version"] != 1:
             raise ValueError(f"version {data['version']!r} is not 1")
         files = [model_file(entry, source) for model in data["models"] for entry in model["files"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Failure(f"the manifest {source} is wrong: {type(error).__name__}: {error}", 2) from error
+        raise DownloadError(f"the manifest {source} is wrong: {type(error).__name__}: {error}", 2) from error
     if len({file.path for file in files}) != len(files):
-        raise Failure(f"the manifest {source} names a path twice", 2)
+        raise DownloadError(f"the manifest {source} names a path twice", 2)
     return files
 
 
@@ -155,7 +158,7 @@ def check_space(files: list[ModelFile], models: Path) -> None:
         missing += max(0, file.size - (part.stat().st_size if part.exists() else 0))
     free = shutil.disk_usage(models).free
     if free < FREE_FACTOR * missing:
-        raise Failure(
+        raise DownloadError(
             f"{missing} bytes are to be fetched and {free} are free in {models}; "
             f"{FREE_FACTOR} x as much must be free: {FREE_FACTOR * missing}. Give the volume more room.",
             3,
@@ -163,7 +166,7 @@ def check_space(files: list[ModelFile], models: Path) -> None:
 
 
 def attempt(file: ModelFile, url: str, part: Path, timeout: float, progress: Progress) -> None:
-    """One request; afterwards `part` is complete and right. Raises Again, or Failure where no retry helps."""
+    """One request; afterwards `part` is complete and right. Raises RetryError where another attempt may mend it."""
     digest = hashlib.sha256()
     have = 0
     if part.exists() and part.stat().st_size <= file.size:
@@ -176,7 +179,9 @@ def attempt(file: ModelFile, url: str, part: Path, timeout: float, progress: Pro
         if have:
             request.add_header("Range", f"bytes={have}-")
         with urllib.request.urlopen(request, timeout=timeout) as answer:
-            if have and not (answer.status == 206 and (answer.headers["Content-Range"] or "").startswith(f"bytes {have}-")):
+            if have and not (
+                answer.status == 206 and (answer.headers["Content-Range"] or "").startswith(f"bytes {have}-")
+            ):
                 progress.add(-have)
                 have, digest = 0, hashlib.sha256()
             with part.open("r+b" if have else "wb") as stream:
@@ -192,15 +197,17 @@ def attempt(file: ModelFile, url: str, part: Path, timeout: float, progress: Pro
                 stream.flush()
                 os.fsync(stream.fileno())
     if have < file.size:
-        raise Again(f"the connection ended after {have} of {file.size} bytes")
+        raise RetryError(f"the connection ended after {have} of {file.size} bytes")
     if have > file.size or digest.hexdigest() != file.sha256:
         part.unlink()
         progress.add(-min(have, file.size))
-        raise Again(f"more than {file.size} bytes came" if have > file.size else f"SHA-256 is {digest.hexdigest()}")
+        raise RetryError(
+            f"more than {file.size} bytes came" if have > file.size else f"SHA-256 is {digest.hexdigest()}"
+        )
 
 
 def fetch(file: ModelFile, models: Path, options: argparse.Namespace, progress: Progress) -> None:
-    """Raises Failure once all attempts are used up, or at once where the volume is full."""
+    """Raises DownloadError once all attempts are used up, or at once where the volume is full."""
     target, part = models / file.path, part_of(file, models)
     url = mirrored(file.url, options.mirror)
     reason = ""
@@ -211,7 +218,7 @@ def fetch(file: ModelFile, models: Path, options: argparse.Namespace, progress: 
                 time.sleep(min(30.0, options.pause * 2 ** (number - 1)))
             try:
                 attempt(file, url, part, options.timeout, progress)
-                os.replace(part, target)
+                part.replace(target)
                 stamp_of(target).write_text(f"{file.sha256} {target.stat().st_mtime_ns}")
                 return
             except urllib.error.HTTPError as error:
@@ -220,13 +227,13 @@ def fetch(file: ModelFile, models: Path, options: argparse.Namespace, progress: 
                     part.unlink(missing_ok=True)
                 elif error.code < 500 and error.code not in (408, 429):
                     break
-            except (Again, urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            except RETRIED as error:
                 reason = str(error) or type(error).__name__
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Failure(f"{file.path}: the volume is full; what came is kept in {part}", 3) from error
-        raise Failure(f"{file.path}: {error}") from error
-    raise Failure(f"{file.path} from {url}: {reason}; expected {file.size} bytes with SHA-256 {file.sha256}")
+            raise DownloadError(f"{file.path}: the volume is full; what came is kept in {part}", 3) from error
+        raise DownloadError(f"{file.path}: {error}") from error
+    raise DownloadError(f"{file.path} from {url}: {reason}; expected {file.size} bytes with SHA-256 {file.sha256}")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -236,7 +243,7 @@ def run(options: argparse.Namespace) -> int:
         models.mkdir(parents=True, exist_ok=True)
         lock = (models / ".download.lock").open("w")
     except OSError as error:
-        raise Failure(f"cannot write to {models}: {error}") from error
+        raise DownloadError(f"cannot write to {models}: {error}") from error
     with lock:  # two containers may share the volume: the second waits, then finds everything there
         fcntl.flock(lock, fcntl.LOCK_EX)
         wanted = [file for file in files if not is_there(file, models)]
@@ -256,11 +263,13 @@ def run(options: argparse.Namespace) -> int:
             for future in [pool.submit(fetch, file, models, options, progress) for file in wanted]:
                 try:
                     future.result()
-                except Failure as failure:
+                except DownloadError as failure:
                     failures.append(failure)
                     print(f"models: {failure}", file=sys.stderr)
         if failures:
-            raise Failure(f"{len(failures)} of {len(wanted)} files failed", max(failure.status for failure in failures))
+            raise DownloadError(
+                f"{len(failures)} of {len(wanted)} files failed", max(failure.status for failure in failures)
+            )
     print(f"models: fetched {len(wanted)} files, {sum(file.size for file in wanted)} bytes, into {models}")
     return 0
 
@@ -279,7 +288,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only say what is missing")
     try:
         return run(parser.parse_args())
-    except Failure as failure:
+    except DownloadError as failure:
         print(f"models: {failure}", file=sys.stderr)
         return failure.status
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """Make tests/data again, in the image, after the sound was changed on purpose:
 
-    docker run --rm --user 0 -v "$PWD/tests:/srv/audio-voice/tests" audio-voice:3.0.0-light python -m tests.references
+docker run --rm --user 0 -v "$PWD/tests:/srv/audio-voice/tests" audio-voice:3.0.0-light python -m tests.references
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The sound of the light variant, against recorded references. Needs the image's packages:
 
-    docker run --rm -v "$PWD/tests:/srv/audio-voice/tests:ro" audio-voice:3.0.0-light python -m unittest tests.test_speech
+docker run --rm -v "$PWD/tests:/srv/audio-voice/tests:ro" audio-voice:3.0.0-light python -m unittest tests.test_speech
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import unittest
 
 import numpy as np
 import soundfile
-
 from app.audio import encode
 from app.formant import RATE, FormantEngine, load_voices
 from app.phonemes import PAUSE, TABLE, phonemes_of
 from app.settings import Settings
+
 from tests.references import speech
 
 

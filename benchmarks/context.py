@@ -1,0 +1,137 @@
+"""The build context of 100,000 files: our walk and rules against docker-py's matcher, in the same run.
+
+    .venv/bin/python benchmarks/context.py [--files N] [--rounds N]
+
+The tree is made in a temporary folder: a service with node_modules, a virtual environment, data and
+sources, under a 30-line ignore file with `!` and `**`. Rounds alternate between the two; the medians count.
+Exit code 1 when ours takes longer than the target of 0.7 s (scaled with --files) or than docker-py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from docker.utils.build import exclude_paths
+
+from ci_budget.edges.context_files import measure_context, read_ignore_rules
+
+TARGET_SECONDS = 0.7
+RULES = """\
+# dependencies and caches
+**/node_modules
+**/__pycache__
+**/*.pyc
+**/*.pyo
+**/.DS_Store
+**/.pytest_cache
+**/.mypy_cache
+.venv
+.git
+dist
+build
+# data
+data/**
+!data/labels/**
+!data/README.md
+**/*.log
+**/*.tmp
+**/*~
+docs/**/*.png
+docs/**/*.svg
+!docs/logo.svg
+tests/**
+!tests/fixtures
+tests/fixtures/**/large-*
+*.md
+!README.md
+**/.env*
+!**/.env.example
+secrets
+Dockerfile*
+"""
+SHARES = {
+    "src/app{}/module{}": (0.35, ("main.py", "model.py", "util.pyc", "notes.md", ".env", ".env.example", "run.log")),
+    "web/lib{}/part{}": (0.20, ("index.js", "index.css", "view.html", "draft~", "bundle.tmp")),
+    "web/node_modules/package{}/lib{}": (0.10, ("index.js", "readme.md", "package.json")),
+    "data/raw{}/day{}": (0.10, ("a.csv", "b.csv", "c.csv")),
+    "data/labels/set{}/day{}": (0.05, ("a.json", "b.json")),
+    "docs/part{}/page{}": (0.10, ("text.md", "figure.png", "figure.svg", "data.json")),
+    "tests/unit{}/case{}": (0.05, ("test_a.py", "test_b.py")),
+    "tests/fixtures/set{}/case{}": (0.05, ("small.json", "large-1.bin")),
+}
+
+
+def make_tree(root: Path, files: int) -> int:
+    """Write about that many empty files, ten to a directory; returns how many there are."""
+    written = 0
+    for pattern, (share, names) in SHARES.items():
+        for number in range(round(files * share / 10)):
+            folder = root / pattern.format(number // 20, number % 20)
+            folder.mkdir(parents=True)
+            for index in range(10):
+                (folder / f"{index}-{names[index % len(names)]}").touch()
+                written += 1
+            if number % 10 == 0:
+                (folder / names[0]).touch()
+                written += 1
+    (root / ".dockerignore").write_text(RULES)
+    (root / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    return written + 2
+
+
+def measure_seconds(work: Callable[[], object]) -> float:
+    """Wall seconds of one call, with an empty garbage collector."""
+    gc.collect()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> int:
+    """Run the rounds, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="context-benchmark-") as folder:
+        root = Path(folder)
+        files = make_tree(root, options.files)
+        patterns = [line for line in RULES.splitlines() if not line.startswith("#")]
+        kept: dict[str, int] = {}
+
+        def ours() -> None:
+            kept["ours"] = measure_context(root, read_ignore_rules(root, root / "Dockerfile")).files
+
+        def docker_py() -> None:
+            kept["docker-py"] = sum(1 for path in exclude_paths(folder, patterns) if not (root / path).is_dir())
+
+        def plain_walk() -> None:
+            sum(1 for _ in root.walk()) if hasattr(root, "walk") else sum(1 for _ in root.rglob("*"))
+
+        def docker_py_matching() -> None:
+            exclude_paths(folder, patterns)
+
+        ours(), docker_py()
+        rounds = [(measure_seconds(ours), measure_seconds(docker_py_matching)) for _ in range(options.rounds)]
+        del plain_walk
+    mine, theirs = (statistics.median(column) for column in zip(*rounds, strict=True))
+    target = TARGET_SECONDS * options.files / 100_000
+    print(f"{files:,} files, {len(RULES.splitlines())} lines of rules, median of {options.rounds} rounds")
+    print(f"{'':<12}{'seconds':>10}{'fastest':>10}{'kept':>10}{'ratio':>8}")
+    for name, seconds, column in (("ci-budget", mine, 0), ("docker-py", theirs, 1)):
+        fastest = min(row[column] for row in rounds)
+        print(f"{name:<12}{seconds:>10.3f}{fastest:>10.3f}{kept['ours' if column == 0 else 'docker-py']:>10,}{seconds / mine:>7.2f}x")
+    good = mine <= target and mine < theirs
+    print(f"target: at most {target:.2f} s and faster than docker-py: {'met' if good else 'MISSED'}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Small projects to gate, and the tool run on them as a user runs it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+COMMAND = (sys.executable, "-m", "ci_budget")
+MB = 1_000_000
+MIB = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a run ended; `report` is {} when it wrote none."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    report: dict[str, Any] = field(repr=False)
+    folder: Path
+
+    @property
+    def words(self) -> str:
+        """What it printed, without the line breaks that depend on the width."""
+        return " ".join(self.stdout.split())
+
+    @property
+    def image(self) -> dict[str, Any]:
+        """The first image of the report."""
+        found: dict[str, Any] = self.report["images"][0]
+        return found
+
+    def metric(self, name: str) -> dict[str, Any]:
+        """A metric of the first image."""
+        found: dict[str, Any] = self.image["metrics"][name]
+        return found
+
+    def stage(self, name: str) -> dict[str, Any]:
+        """A stage of the first image."""
+        return next(stage for stage in self.image["stages"] if stage["name"] == name)
+
+
+@dataclass(kw_only=True)
+class Project:
+    """A folder with a Dockerfile and a config of one image, `web`."""
+
+    folder: Path
+    budget: str = "400MB"
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, dockerfile: str, *, disk: dict[str, Any] | None = None, **image: Any) -> None:
+        """Write Dockerfile and config; `image` are keys of the image, `disk` those of the disk section."""
+        (self.folder / "Dockerfile").write_text(dockerfile)
+        config = {
+            "version": 1,
+            "disk": {"budget": self.budget, "reserve": "1GB", **(disk or {})},
+            "images": {"web": image},
+        }
+        (self.folder / "ci-budget.yml").write_text(yaml.safe_dump(config))
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of a check with its report beside the project."""
+        return [*COMMAND, "check", "--report", str(self.report_folder), *arguments]
+
+    @property
+    def report_folder(self) -> Path:
+        """Beside the project, outside of its context."""
+        return self.folder.parent / f"{self.folder.name}-report"
+
+    def check(self, *arguments: str, env: dict[str, str] | None = None, prefix: tuple[str, ...] = ()) -> Result:
+        """Run the gate to its end."""
+        done = subprocess.run(
+            [*prefix, *self.command(*arguments)],
+            cwd=self.folder,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        return self.result(done.returncode, done.stdout, done.stderr)
+
+    def result(self, exit_code: int, stdout: str = "", stderr: str = "") -> Result:
+        """A run's end with its report."""
+        file = self.report_folder / "report.json"
+        report = json.loads(file.read_text()) if file.exists() else {}
+        return Result(exit_code=exit_code, stdout=stdout, stderr=stderr, report=report, folder=self.report_folder)
+
+    def kill_at(self, text: str, number: signal.Signals) -> tuple[Result, float]:
+        """Start the gate, send it a signal when `text` shows on its standard error; the result and the seconds it took."""
+        with subprocess.Popen(
+            self.command(), cwd=self.folder, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as child:
+            assert child.stderr is not None
+            seen = []
+            for line in child.stderr:
+                seen.append(line)
+                if text in line:
+                    break
+            else:
+                raise AssertionError(f"'{text}' was never said:\n{''.join(seen)}")
+            time.sleep(0.3)  # into the middle of the step
+            started = time.monotonic()
+            child.send_signal(number)
+            out, err = child.communicate(timeout=60)
+            took = time.monotonic() - started
+        return self.result(child.returncode, out, "".join(seen) + err), took

@@ -1,0 +1,48 @@
+"""Killed at any moment: what is left, the next run finds and removes."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.engine.leftovers import LeftoverWatch, find_leftovers
+from tests.engine.projects import Project
+from tests.engine_access import Engine
+
+
+@pytest.fixture
+def project(tmp_path: Path, busybox_base: str) -> Project:
+    """A project whose build takes long."""
+    made = Project(folder=tmp_path / "project")
+    made.write("FROM test/busybox\nRUN dd if=/dev/zero of=/x bs=1M count=50 && sleep 300\n")
+    return made
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_and_everything_is_cleaned_up(
+    project: Project, leftovers: LeftoverWatch, number: signal.Signals, exit_code: int
+) -> None:
+    done, took = project.kill_at("RUN dd", number)
+
+    assert done.exit_code == exit_code, done.stderr
+    assert "everything was cleaned up" in done.stderr
+    assert took < 5
+    leftovers.assert_none()
+
+
+def test_what_a_killed_run_leaves_is_removed_by_the_next(
+    project: Project, leftovers: LeftoverWatch, engine: Engine
+) -> None:
+    done, _ = project.kill_at("RUN dd", signal.SIGKILL)
+    assert done.exit_code == -signal.SIGKILL
+    left = leftovers.new()
+    assert any("mount" in line for line in left), "the kill left nothing, so this test shows nothing"
+
+    project.write("FROM test/busybox\nRUN true\n")
+    again = project.check()
+
+    assert again.exit_code == 0, again.stdout + again.stderr
+    assert "removed what the killed run" in again.stderr
+    assert set(find_leftovers(engine)) <= leftovers.before

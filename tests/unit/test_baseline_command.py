@@ -1,0 +1,106 @@
+"""`ci-budget baseline`, run as a user runs it: what it prints, what it writes, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ci_budget.core.baseline import render_baseline
+from ci_budget.core.gate import GateOptions, judge_image, judge_run
+from ci_budget.core.render.json_text import render_json
+from tests.unit.report_samples import GB, STARTED, baseline, entry, limits, measured, metrics
+
+
+def run(folder: Path, *words: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "ci_budget", "baseline", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def project(folder: Path, **values: int | None) -> Path:
+    """A config and a report of one image; returns the baseline's path."""
+    (folder / "ci-budget.yml").write_text("version: 1\ndisk: {budget: 9GB}\nimages: {app: {}}\n")
+    held: dict[str, Any] = {"budgets": {"peak_disk": 9 * GB}}
+    image = judge_image(measured(metrics=metrics(**values)), limits=limits(**held), baselines=[], options=GateOptions())
+    report = judge_run([image], started=STARTED, commit="f" * 40, options=GateOptions())
+    (folder / "report").mkdir()
+    (folder / "report" / "report.json").write_text(render_json(report))
+    return folder.resolve() / ".ci-budget" / "baseline.json"
+
+
+def test_a_first_baseline_and_then_a_better_one(tmp_path: Path) -> None:
+    path = project(tmp_path)
+    code, out, err = run(tmp_path, "show")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"There is no baseline yet ({path})")
+    code, out, err = run(tmp_path, "update", "--report", "report")
+    assert (code, out, err) == (
+        0,
+        "app:\n"
+        "  added      peak_disk: 5.00 GB\n"
+        "  added      image_size: 2.00 GB\n"
+        "  added      layers: 8\n"
+        "  added      context_size: 400 kB\n"
+        f"{path}: 4 values changed; review and commit it\n",
+        "",
+    )
+    assert json.loads(path.read_text())["images"]["app"][0]["metrics"]["layers"] == 8
+    assert run(tmp_path, "show", "--image", "app")[1].splitlines()[3] == "    peak_disk     5.00 GB  (5,000,000,000 B)"
+    assert run(tmp_path, "update", "--report", "report")[1].splitlines()[-1] == f"{path}: nothing changed"
+
+
+def test_a_higher_value_needs_to_be_named(tmp_path: Path) -> None:
+    path = project(tmp_path)
+    path.parent.mkdir()
+    path.write_text(render_baseline(baseline(entry({"image_size": GB, "layers": 9}))))
+    code, out, _ = run(tmp_path, "update", "--report", "report")
+    assert code == 0
+    assert out.splitlines()[2:4] == [
+        "  kept       image_size: 1.00 GB stays, 2.00 GB is higher (+1.00 GB); accept it with --raise image_size",
+        "  lowered    layers: 9 -> 8 (-1)",
+    ]
+    code, out, _ = run(tmp_path, "update", "--report", "report", "--raise", "image_size")
+    assert code == 0
+    assert out.splitlines()[2] == "  raised     image_size: 1.00 GB -> 2.00 GB (+1.00 GB)"
+
+
+def test_a_report_that_measured_too_little_is_refused(tmp_path: Path) -> None:
+    path = project(tmp_path, peak_disk=None)
+    code, out, err = run(tmp_path, "update", "--report", "report")
+    assert (code, out) == (2, "")
+    assert "this run ended with exit 3 (not-measured): its values are no baseline" in err
+    assert not path.exists()
+
+
+def test_a_damaged_baseline_is_refused_and_kept(tmp_path: Path) -> None:
+    path = project(tmp_path)
+    path.parent.mkdir()
+    path.write_text('{"schema_version": 1, "ima')
+    for words in (["update", "--report", "report"], ["show"]):
+        code, _, err = run(tmp_path, *words)
+        assert code == 2
+        assert "this baseline is cut off in the middle" in err
+        assert "Traceback" not in err
+    assert path.read_text() == '{"schema_version": 1, "ima'
+
+
+def test_unknown_names_are_refused(tmp_path: Path) -> None:
+    path = project(tmp_path)
+    path.parent.mkdir()
+    path.write_text(render_baseline(baseline(entry())))
+    code, _, err = run(tmp_path, "show", "--image", "ap")
+    assert code == 2
+    assert "there is no baseline of 'ap'; did you mean 'app'?" in err
+    code, _, err = run(tmp_path, "update", "--report", "report", "--raise", "size")
+    assert code == 2
+    assert "'size' is no metric of a baseline" in err
