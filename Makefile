@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help venv engine engine-down test-tools lint test demo bench clean
+.PHONY: help venv engine engine-down base-python base-busybox test-tools lint test demo bench clean
 
 PYTHON ?= python3
 DEMO_IMAGE ?= audio-voice
@@ -30,6 +30,12 @@ engine: ## a Docker engine: the running one if it is fit, else a private one in 
 engine-down: ## end the private engine; its images stay in .engine/
 	@scripts/engine.sh down
 
+base-python: engine # python:3.11-slim: pulled, or made where no registry is
+	$(STEP) "base image python" bash -c '$(WITH_ENGINE) scripts/base-image.sh python'
+
+base-busybox: engine
+	$(STEP) "base image busybox" bash -c '$(WITH_ENGINE) scripts/base-image.sh busybox'
+
 test-tools: ## the small Debian packages that linters and tests use
 	@scripts/debian-packages.sh e2fsprogs git iproute2 iptables mount procps shellcheck util-linux
 
@@ -39,16 +45,18 @@ lint: venv test-tools ## ruff, mypy --strict, shellcheck
 	$(STEP) "mypy" .venv/bin/mypy --strict
 	$(STEP) "shellcheck" .venv/bin/python -c 'import glob, os; os.execlp("shellcheck", "shellcheck", "-x", *sorted(glob.glob("scripts/*.sh")), ".ci/run")'
 
-test: venv engine lint ## everything: linters, unit, engine and action tests; no test may be skipped
-	$(STEP) "base images" bash -c '$(WITH_ENGINE) scripts/base-image.sh busybox && scripts/base-image.sh python'
+# What waits for the network and what waits for the processor go side by side.
+test: ## everything: linters, unit, engine and action tests; no test may be skipped
+	@$(MAKE) -j2 venv base-python base-busybox
+	@$(MAKE) lint
 	$(STEP) "tests" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m pytest $(TESTS) -ra --fail-on-skip --durations=10 $(PYTEST_OPTIONS)'
 
-demo: venv engine ## gate the example service for real, ending with the verdict table and the report's path
-	$(STEP) "base image" bash -c '$(WITH_ENGINE) scripts/base-image.sh python'
+demo: ## gate the example service for real, ending with the verdict table and the report's path
+	@$(MAKE) -j2 venv base-python
 	$(STEP) "ci-budget check" bash -c '$(WITH_ENGINE) exec .venv/bin/ci-budget check --image $(DEMO_IMAGE)'
 
-bench: venv engine ## measure what the README claims (takes long; wants a quiet machine)
-	$(STEP) "base images" bash -c '$(WITH_ENGINE) scripts/base-image.sh busybox && scripts/base-image.sh python'
+bench: ## measure what the README claims (takes long; wants a quiet machine)
+	@$(MAKE) -j2 venv base-python base-busybox
 	$(STEP) "benchmarks" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m benchmarks'
 
 clean: engine-down ## end the private engine and remove all that was made here

@@ -20,6 +20,8 @@ if [ "$(id -u)" != 0 ]; then
   exit 1
 fi
 echo "packages: installing ${missing[*]}"
+exec 8>/run/debian-packages.lock # several steps may ask at a time, and apt-get update does not wait for another
+flock 8
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 install() { DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1; }

@@ -184,14 +184,19 @@ stop() { # PIDFILE SECONDS
   rm -f "$1"
 }
 
-# What a killed engine left behind: its programs, and the processes of its containers and builds (by cgroup).
+# What a killed engine left behind: its own programs, and the processes of its containers and builds (by cgroup).
+# Other engines may run from the same files (the sandboxes that ci-budget makes): the arguments tell them apart.
 stray_processes() {
-  local entry pid
+  local entry words
   for entry in /proc/[0-9]*; do
-    pid=${entry#/proc/}
-    case $(readlink "$entry/exe" 2>/dev/null) in
-      "$engine"/root/*) echo "$pid" ;;
-      *) if grep -qE ":/$cgroup(/|\$)" "$entry/cgroup" 2>/dev/null; then echo "$pid"; fi ;;
+    if grep -qE ":/$cgroup(/|\$)" "$entry/cgroup" 2>/dev/null; then
+      echo "${entry#/proc/}"
+      continue
+    fi
+    case $(readlink "$entry/exe" 2>/dev/null) in "$engine"/root/*) ;; *) continue ;; esac
+    words=$(tr '\0' ' ' <"$entry/cmdline" 2>/dev/null) || continue
+    case $words in
+      *"$engine/daemon.json"* | *"$engine/containerd"* | *"$engine/data/"* | *"$engine/run/"* | *"$run/"*) echo "${entry#/proc/}" ;;
     esac
   done
 }

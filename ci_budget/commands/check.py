@@ -44,6 +44,7 @@ def run_check(options: CheckOptions) -> int:
         require_baseline=options.require_baseline,
         exit_zero=options.exit_zero,
         warm=options.warm,
+        without_baselines=str(options.baseline) == "none",
     )
     with new_progress(options) as progress:
         images = _check_images(plan, options, gate, folder, progress, in_actions=github.in_actions)

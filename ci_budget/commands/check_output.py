@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ci_budget.commands.check_options import CheckOptions
+from ci_budget.core.render.json_text import render_json
 from ci_budget.core.render.markdown import render_markdown
 from ci_budget.core.render.text import render_text
 from ci_budget.core.report import Report
@@ -55,7 +56,7 @@ def new_log(options: CheckOptions, folder: ReportFolder, image: str, *, in_actio
 def deliver(report: Report, folder: ReportFolder, options: CheckOptions) -> None:
     """Write the report folder, and the output that was asked for."""
     markdown = render_markdown(report, report_folder=str(folder.path))
-    data = report.model_dump_json(indent=1) + "\n"
+    data = render_json(report)
     folder.write("report.json", data)
     folder.write("report.md", markdown)
     tty = sys.stdout.isatty()

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ci_budget.core.context_sources import Choice, ContextSource, is_local_source, select_sources
+from ci_budget.core.context_sources import Choice, select_sources
+from ci_budget.core.stage_plan import ContextSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +73,8 @@ class Unreferenced:
 def referenced_size(measure: ContextMeasure, sources: Sequence[str | ContextSource]) -> int:
     """Bytes of the context that the sources of COPY, ADD and bind mounts name, hard links once.
 
-    Sources are as written, variables expanded; URLs, git references and heredocs are passed over.
-    Raises ConfigError for an `--exclude` pattern that the engine refuses.
+    Sources are those of the stage plan, or plain text with its variables expanded; URLs, git references and
+    heredocs are passed over. Raises ConfigError for an `--exclude` pattern that the engine refuses.
     """
     return sum(size for _, size, used in _tally(measure, sources) if used)
 
@@ -95,8 +96,7 @@ def list_unreferenced(measure: ContextMeasure, sources: Sequence[str | ContextSo
 def _tally(measure: ContextMeasure, sources: Sequence[str | ContextSource]) -> Iterator[tuple[str, int, bool]]:
     """Every file, its bytes, and whether it is used; of hard links only the first has bytes, and one that is
     used makes all of them used."""
-    written = [source if isinstance(source, ContextSource) else ContextSource(path=source) for source in sources]
-    selection = select_sources(measure, [source for source in written if is_local_source(source.path)])
+    selection = select_sources(measure, sources)
     chosen = [(folder, selection.choose(folder.path)) for folder in measure.folders]
     used_twins: set[int] = set()
     if measure.twins:

@@ -11,11 +11,13 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from ci_budget.core.globs import clean_path, compile_glob, has_wildcards
 from ci_budget.core.ignore import IgnoreRules
 from ci_budget.core.ignore_folders import IgnoreFolder
+from ci_budget.core.stage_plan import ContextSource
 
 Choice = bool | Callable[[str], bool]
 """All files of a directory, none, or those whose name passes."""
@@ -24,16 +26,7 @@ _MOST_LINKS = 255
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|[A-Za-z0-9_.-]+@[^/\s:]+:", re.ASCII)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContextSource:
-    """A source as written, variables expanded; `excludes` and `parents` are COPY's flags."""
-
-    path: str
-    excludes: tuple[str, ...] = ()
-    parents: bool = False
-
-
-class Tree(Protocol):
+class Measured(Protocol):
     """The part of a measured context that sources are resolved in."""
 
     @property
@@ -48,40 +41,46 @@ class Tree(Protocol):
         """All files."""
 
 
-def is_local_source(path: str) -> bool:
-    """Whether a source lies in the context: no URL, no git reference, no heredoc."""
-    return not path.startswith("<<") and _REMOTE.match(path) is None
-
-
 @dataclass
 class Filter:
-    """Everything below `root` that the rules let through: what they ignore (`inverted`) or what they do not."""
+    """What lies below `root`, matches the patterns of `wanted`, and none of `excluded`."""
 
     root: str
-    rules: IgnoreRules
-    inverted: bool
-    _folders: dict[str, IgnoreFolder | None] = field(default_factory=dict)
+    wanted: IgnoreRules
+    excluded: IgnoreRules
+    _folders: dict[tuple[bool, str], IgnoreFolder | None] = field(default_factory=dict)
 
     def choose(self, folder: str) -> Choice:
         """The choice in a directory of the context."""
         inside = _relative(folder, self.root)
         if inside is None:
             return False
-        state = self._open(inside)
-        if state is None:
-            return self.inverted
-        if state.uniform is not None:
-            return state.uniform is self.inverted
-        return lambda name: state.ignores(name) is self.inverted
+        matches, leaves_out = self._judge(inside, wanted=True), self._judge(inside, wanted=False)
+        if matches is False or leaves_out is True:
+            return False
+        if matches is True and leaves_out is False:
+            return True
+        return lambda name: _applies(matches, name) and not _applies(leaves_out, name)
 
-    def _open(self, inside: str) -> IgnoreFolder | None:
-        if inside not in self._folders:
+    def _judge(self, inside: str, *, wanted: bool) -> Choice:
+        """What patterns match in a directory: `ignores` of the rules, as patterns that match ignore."""
+        state = self._open(inside, wanted=wanted)
+        if state is None:
+            return True
+        return state.ignores if state.uniform is None else state.uniform
+
+    def _open(self, inside: str, *, wanted: bool) -> IgnoreFolder | None:
+        key = (wanted, inside)
+        if key not in self._folders:
+            rules = self.wanted if wanted else self.excluded
             parent, _, name = inside.rpartition("/")
-            above = self._open(parent) if inside else None
-            self._folders[inside] = (
-                self.rules.root() if not inside else above.enter(name) if above is not None else None
-            )
-        return self._folders[inside]
+            above = self._open(parent, wanted=wanted) if inside else None
+            self._folders[key] = rules.root() if not inside else above.enter(name) if above is not None else None
+        return self._folders[key]
+
+
+def _applies(choice: Choice, name: str) -> bool:
+    return choice if isinstance(choice, bool) else choice(name)
 
 
 @dataclass
@@ -115,53 +114,86 @@ class Selection:
     def has(self, path: str) -> bool:
         """Whether this file is named."""
         folder, _, name = path.rpartition("/")
-        choice = self.choose(folder)
-        return choice if isinstance(choice, bool) else choice(name)
+        return _applies(self.choose(folder), name)
 
 
-def select_sources(tree: Tree, sources: Iterable[ContextSource]) -> Selection:
-    """Resolve the sources. Raises ConfigError for an `--exclude` or `--parents` pattern that the engine refuses."""
+def select_sources(measure: Measured, sources: Iterable[str | ContextSource]) -> Selection:
+    """Resolve the sources; text alone is a source without flags. URLs, git references and heredocs are passed over,
+    and a source with an unresolved variable is the whole context.
+
+    Raises ConfigError for an `--exclude` or `--parents` pattern that the engine refuses.
+    """
     selection = Selection()
+    tree = Tree(measure)
     for source in sources:
-        start, pattern = source.path, None
-        if source.parents:
-            parent, pivot, rest = source.path.partition("/./")
-            start, pattern = (parent, rest) if pivot else ("/", source.path)
-        for path in _resolve(tree, start):
-            if path and path not in tree.directories:
-                selection.add_file(path)
-                continue
-            if pattern is not None:
-                inside = clean_path(f"/{pattern}").removeprefix("/") or "**"
-                selection.filters.append(Filter(root=path, rules=IgnoreRules.from_patterns([inside]), inverted=True))
-            elif source.excludes:
-                selection.filters.append(
-                    Filter(root=path, rules=IgnoreRules.from_patterns(source.excludes), inverted=False)
-                )
-            else:
-                selection.roots.add(path)
+        written = source if isinstance(source, str) else source.text
+        if written.startswith("<<") or _REMOTE.match(written):
+            continue
+        if isinstance(source, str):
+            _select(tree, selection, source)
+        elif source.unresolved:
+            selection.roots.add("")
+        elif source.parents:
+            parent, pivot, rest = written.partition("/./")
+            _select(tree, selection, parent if pivot else "/", source.excludes, rest if pivot else written, source.line)
+        else:
+            _select(tree, selection, source.path, source.excludes, None, source.line)
     return selection
 
 
-def _resolve(tree: Tree, source: str) -> Iterator[str]:
-    """The paths that a source stands for, symbolic links followed."""
-    components = [part for part in clean_path(f"/{source}").split("/") if part]
-    plain = next((index for index, part in enumerate(components) if has_wildcards(part)), len(components))
-    base = follow_links(tree.links, "/".join(components[:plain]))
-    if base is None:
-        return
-    if plain == len(components):
-        yield base
-        return
-    matches = compile_glob("/".join(components[plain:]))
-    found: set[str] = set()
-    for path in sorted({*tree.directories, *tree.links, *(path for path, _ in tree.listing())}):
-        inside = _relative(path, base)
-        if inside and matches(inside) and not any(above in found for above in _ancestry(path)):
-            found.add(path)
-            target = follow_links(tree.links, path)
-            if target is not None:
-                yield target
+def _select(
+    tree: Tree,
+    selection: Selection,
+    start: str,
+    excludes: Sequence[str] = (),
+    pattern: str | None = None,
+    line: int | None = None,
+) -> None:
+    """Add what `start` stands for; of directories only what `pattern` (of `--parents`) matches and `excludes` not."""
+    for path in tree.resolve(start):
+        if path and path not in tree.measure.directories:
+            selection.add_file(path)
+        elif pattern is None and not excludes:
+            selection.roots.add(path)
+        else:
+            inside = clean_path(f"/{pattern or ''}").removeprefix("/") or "**"
+            wanted = IgnoreRules.from_patterns([inside], line=line)
+            selection.filters.append(
+                Filter(root=path, wanted=wanted, excluded=IgnoreRules.from_patterns(excludes, line=line))
+            )
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A measured context to look paths up in."""
+
+    measure: Measured
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """Everything that is sent, sorted."""
+        files = (path for path, _ in self.measure.listing())
+        return sorted({*self.measure.directories, *self.measure.links, *files})
+
+    def resolve(self, source: str) -> Iterator[str]:
+        """The paths that a source stands for, symbolic links followed."""
+        components = [part for part in clean_path(f"/{source}").split("/") if part]
+        plain = next((index for index, part in enumerate(components) if has_wildcards(part)), len(components))
+        base = follow_links(self.measure.links, "/".join(components[:plain]))
+        if base is None:
+            return
+        if plain == len(components):
+            yield base
+            return
+        matches = compile_glob("/".join(components[plain:]))
+        found: set[str] = set()
+        for path in self.paths:
+            inside = _relative(path, base)
+            if inside and matches(inside) and found.isdisjoint(_ancestry(path)):
+                found.add(path)
+                target = follow_links(self.measure.links, path)
+                if target is not None:
+                    yield target
 
 
 def follow_links(links: Mapping[str, str], path: str) -> str | None:

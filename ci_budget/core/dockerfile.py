@@ -16,6 +16,7 @@ from ci_budget.core.suggestion import suggest
 from ci_budget.errors import ConfigError
 
 MAX_BYTES = 1024 * 1024
+MAX_LINES = 20_000  # the parser's time for a heredoc grows with the square of its lines
 MAX_STAGES = 500
 MAX_INSTRUCTIONS = 10_000
 _LONGEST_LINE = 64 * 1024
@@ -98,7 +99,7 @@ def parse_dockerfile(text: bytes, file: str) -> Dockerfile:
     """Parse a Dockerfile; `file` is its name in messages.
 
     Raises ConfigError with file and line for what BuildKit's parser refuses, and for a file above 1 MiB,
-    500 stages or 10,000 instructions.
+    20,000 lines, 500 stages or 10,000 instructions.
     """
     if len(text) > MAX_BYTES:
         raise ConfigError(f"the Dockerfile is larger than {MAX_BYTES // 1024} KiB", file=file)
@@ -236,6 +237,8 @@ def _escape(directives: Directives, file: str) -> str:
 def _source(body: bytes, directives: Directives, escape: str, file: str) -> _Source:
     """The lines as the Go parser gets them. It knows fewer directives than today's engines: only `escape` stays."""
     lines = body.split(b"\n")
+    if len(lines) > MAX_LINES + 1:
+        raise ConfigError(f"the Dockerfile has more than {MAX_LINES} lines", file=file)
     for number, line in enumerate(lines, start=1):
         if len(line) > _LONGEST_LINE:
             raise ConfigError("the line is longer than 64 KiB, which BuildKit refuses", file=file, line=number)

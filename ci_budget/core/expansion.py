@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from ci_budget.core.wildcards import cut_prefix, cut_suffix, replace
 
-MAX_VALUE = 128 * 1024
-MAX_PRODUCED = 16 * 1024 * 1024
+MAX_VALUE = 64 * 1024
+MAX_PRODUCED = 4 * 1024 * 1024
+_MATCHING_COST = 4
 _MAX_DEPTH = 50
 _SPECIAL = frozenset("@*#?-$!0")
 _END = ""
@@ -32,7 +33,7 @@ class Expanded:
 
 @dataclass(kw_only=True)
 class Expander:
-    """Expands the words of one Dockerfile. `escape` is its escape character. What it may produce in all is bounded."""
+    """Expands the words of one Dockerfile. `escape` is its escape character. What it may do in all is bounded."""
 
     escape: str = "\\"
     produced: int = field(default=0, init=False)
@@ -47,9 +48,9 @@ class Expander:
             return Expanded(text=word, unset=())
         scan = _Scan(word=word, values=values, escape=self.escape)
         text = scan.until(_END, raw=False)
-        self.produced += len(text)
+        self.produced += len(text) + _MATCHING_COST * scan.matched
         if self.produced > MAX_PRODUCED:
-            raise ExpansionError("the variables of this Dockerfile expand to more than 16 MiB of text")
+            raise ExpansionError("the variables of this Dockerfile expand to more than 4 MiB of text")
         return Expanded(text=text, unset=tuple(dict.fromkeys(scan.unset)))
 
 
@@ -63,6 +64,7 @@ class _Scan:
     at: int = 0
     depth: int = 0
     raw: bool = False
+    matched: int = 0
     unset: list[str] = field(default_factory=list)
 
     def peek(self) -> str:
@@ -175,6 +177,7 @@ class _Scan:
         if sign in ("#", "%"):
             greedy = word.startswith(sign)
             cut = cut_prefix if sign == "#" else cut_suffix
+            self.matched += len(value)
             try:
                 return cut(value, word[1:] if greedy else word, greedy=greedy)
             except ValueError as error:
@@ -187,8 +190,10 @@ class _Scan:
             self.at += 1
         pattern = self.enclosed("/", raw=True, what="'/' in ${}")
         replacement = self.enclosed("}", raw=True)
+        value, _ = self.value(name)
+        self.matched += len(value)
         try:
-            return replace(self.value(name)[0], pattern, replacement, every=every, longest=MAX_VALUE)
+            return replace(value, pattern, replacement, every=every, longest=MAX_VALUE)
         except ValueError as error:
             raise ExpansionError(str(error)) from error
 

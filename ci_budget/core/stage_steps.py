@@ -15,7 +15,9 @@ from ci_budget.core.stage_environment import (
     unknown_environment,
 )
 from ci_budget.core.stage_plan import ContextSource, EdgeKind, PlannedStage, Step
+from ci_budget.errors import ConfigError
 
+MAX_SOURCES = 10_000
 COUNTED = frozenset({"add", "copy", "run", "workdir"})
 
 
@@ -38,7 +40,7 @@ def walk_stages(
 ) -> tuple[dict[int, tuple[Step, ...]], tuple[ContextSource, ...]]:
     """The steps of each stage by its index, and the context paths of all, going through them in Dockerfile order.
 
-    Raises ConfigError where an instruction's words cannot be expanded.
+    Raises ConfigError where an instruction's words cannot be expanded, and for more than 10,000 paths.
     """
     environments: dict[int, Environment] = {}
     steps: dict[int, tuple[Step, ...]] = {}
@@ -77,6 +79,9 @@ def walk_stages(
                 )
                 for path in used
             ]
+            if len(sources) > MAX_SOURCES:
+                what = f"the Dockerfile names more than {MAX_SOURCES} paths of the context"
+                raise ConfigError(what, file=file, line=instruction.line)
         steps[stage.index] = tuple(found)
     return steps, tuple(sources)
 

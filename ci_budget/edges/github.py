@@ -27,6 +27,9 @@ LARGEST_OUTPUT = 900_000
 
 DEFAULT_API = "https://api.github.com"
 
+VARIABLE_PREFIXES = ("GITHUB_", "RUNNER_")
+"""How the names of the variables start that are read here; whoever starts us again has to hand them on."""
+
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MERGE_REF = re.compile(r"refs/pull/\d+/merge")
 _OUTPUT_NAME = re.compile(r"[a-z][a-z0-9-]*")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from ci_budget.edges.github import VARIABLE_PREFIXES
 from ci_budget.edges.processes import run
 from ci_budget.errors import UnmeasuredError
 
@@ -17,7 +18,7 @@ _KEPT = (
     "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "SSH_AUTH_SOCK", "NO_COLOR", "TERM", "CI", "COLUMNS",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
 )  # fmt: skip
-_KEPT_PREFIXES = ("CI_BUDGET_", "GITHUB_", "RUNNER_")
+_KEPT_PREFIXES = ("CI_BUDGET_", *VARIABLE_PREFIXES)
 
 
 def sudo_works() -> bool:

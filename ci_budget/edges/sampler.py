@@ -12,7 +12,7 @@ from pathlib import Path
 from ci_budget.core.samples import SampleSeries
 from ci_budget.edges.filesystem import Usage, read_usage
 
-INTERVAL = 0.008
+INTERVAL = 0.009
 _URGENT = -10
 
 

@@ -150,6 +150,7 @@ def test_flags_end_at_two_dashes_and_need_values() -> None:
             "web/Dockerfile:2: the line is longer than 64 KiB, which BuildKit refuses",
         ),
         (b"#" * (1024 * 1024 + 1), "web/Dockerfile: the Dockerfile is larger than 1024 KiB"),
+        (b"FROM a\n" + b"\n" * 20_000, "web/Dockerfile: the Dockerfile has more than 20000 lines"),
         (b"FROM a\n" * 501, "web/Dockerfile: the Dockerfile has more than 500 stages"),
         (b"FROM a\n" + b"RUN b\n" * 10_000, "web/Dockerfile: the Dockerfile has more than 10000 instructions"),
     ],

@@ -12,7 +12,6 @@ from ci_budget.edges.report_files import MARKER, ReportFolder, read_report
 from ci_budget.errors import ConfigError
 from tests.unit.golden_reports import hostile_report, mixed_report
 
-
 WHOLE = render_json(mixed_report()).encode()
 
 

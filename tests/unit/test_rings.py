@@ -73,6 +73,7 @@ def test_the_rings_are_there() -> None:
         ("commands.check", "import docker", "commands.check:1: docker belongs to edges.docker_engine"),
         ("edges.git", "x = environ['GITHUB_SHA']", "edges.git:1: GITHUB_SHA belongs to edges.github"),
         ("commands.check", "x = f'GITHUB_{y}'", "commands.check:1: GITHUB_ belongs to edges.github"),
+        ("commands.check", "x = environ.get('RUNNER_TEMP')", "commands.check:1: RUNNER_TEMP belongs to edges.github"),
         ("errors", "from ci_budget.core import units", "errors:1: errors imports ci_budget.core.units"),
     ],
 )  # fmt: skip
@@ -89,6 +90,7 @@ def test_each_rule_can_fail(module: str, source: str, problem: str) -> None:
         ("edges.processes", "import subprocess"),
         ("edges.git", "import os\nfrom ci_budget.core import units"),
         ("edges.github", "x = environ['GITHUB_SHA']"),
+        ("commands.check", "raise UnmeasuredError('RUNNER_TEMP is not set')"),
         ("commands.check", "from ci_budget.edges import git"),
         ("__main__", "from ci_budget.cli import run_command"),
     ],
@@ -179,5 +181,6 @@ def github_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             for word in node.value.replace('"', " ").replace("'", " ").split():
-                if word.startswith("GITHUB_"):
+                # A message may tell of RUNNER_TEMP; the bare name is there to be read.
+                if word.startswith("GITHUB_") or (word.startswith("RUNNER_") and word == node.value):
                     yield node.lineno, word

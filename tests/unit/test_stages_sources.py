@@ -114,5 +114,5 @@ def test_variables_of_a_stage_are_bounded() -> None:
     with pytest.raises(ConfigError, match="more than 2000 variables"):
         plan(f"FROM a\nENV {many}\n")
     doubled = "".join("ENV A=$A$A\n" for _ in range(40))
-    with pytest.raises(ConfigError, match=r"^Dockerfile:\d+: failed to expand .*more than 128 KiB"):
+    with pytest.raises(ConfigError, match=r"^Dockerfile:\d+: failed to expand .*more than 64 KiB"):
         plan(f"FROM scratch\nENV A=xx\n{doubled}")
