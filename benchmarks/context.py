@@ -127,7 +127,9 @@ def main() -> int:
     print(f"{'':<12}{'seconds':>10}{'fastest':>10}{'kept':>10}{'ratio':>8}")
     for name, seconds, column in (("ci-budget", mine, 0), ("docker-py", theirs, 1)):
         fastest = min(row[column] for row in rounds)
-        print(f"{name:<12}{seconds:>10.3f}{fastest:>10.3f}{kept['ours' if column == 0 else 'docker-py']:>10,}{seconds / mine:>7.2f}x")
+        print(
+            f"{name:<12}{seconds:>10.3f}{fastest:>10.3f}{kept['ours' if column == 0 else 'docker-py']:>10,}{seconds / mine:>7.2f}x"
+        )
     good = mine <= target and mine < theirs
     print(f"target: at most {target:.2f} s and faster than docker-py: {'met' if good else 'MISSED'}")
     return 0 if good else 1

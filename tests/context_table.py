@@ -49,7 +49,7 @@ TABLE = (
     Row("a/b/..", "three.txt four.txt five.md"),
     Row("../../a/b", "four.txt five.md"),
     Row("*.txt", "one.txt three.txt"),
-    Row("*", f"{ALL} three.txt four.txt five.md six.txt eight.txt .nine"),
+    Row("*", ALL),
     Row("a*", "three.txt four.txt five.md six.txt"),
     Row("?", "three.txt four.txt five.md eight.txt .nine"),
     Row("[ab]", "three.txt four.txt five.md"),
@@ -57,10 +57,11 @@ TABLE = (
     Row("a/*", "three.txt four.txt five.md"),
     Row("*/b", "four.txt five.md eight.txt"),
     Row("*/b/*.txt", "four.txt eight.txt"),
-    Row("**", f"{ALL} three.txt four.txt five.md six.txt eight.txt .nine"),
+    Row("**", ALL),
     Row("**/four.txt", ""),
     Row("**/b", "four.txt five.md eight.txt"),
-    Row("a/**/five.md", "five.md"),
+    Row("a/**/four.txt", "four.txt"),
+    Row("a/**/five.md", ""),
     Row("d[[]1]", "seven.txt"),
     Row("nothing*", ""),
     Row("link.txt", "three.txt"),
@@ -83,9 +84,9 @@ TABLE = (
 
 
 def write_tree(root: Path) -> None:
-    """The context of the table; each file has as many bytes as its name."""
+    """The context of the table; each file contains its name."""
     for path in FILES:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text("x" * len(Path(path).name))
+        (root / path).write_text(Path(path).name)
     for path, target in LINKS.items():
         (root / path).symlink_to(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -27,7 +28,7 @@ from ci_budget.edges.report_files import ReportFolder
 from ci_budget.edges.sandbox import mend
 from ci_budget.edges.stage_images import export_archive, load_into_host, push_image
 from ci_budget.edges.state import state_directory
-from ci_budget.errors import UnmeasuredError
+from ci_budget.errors import GateError, UnmeasuredError
 
 
 def run_check(options: CheckOptions) -> int:
@@ -79,6 +80,7 @@ def _check_images(
             progress.say(f"removed what the killed run {ident} left behind")
         images = []
         for job, decided in plan.jobs:
+            judge = partial(judge_image, limits=decided.limits, baselines=decided.baselines, options=gate)
             log = new_log(options, folder, job.name, in_actions=in_actions)
             bench = Workbench(
                 state=state,
@@ -87,13 +89,13 @@ def _check_images(
                 warm=options.warm,
                 progress=progress,
                 log=log,
-                hand_out=partial(_hand_out, options, job, host),
+                hand_out=partial(_hand_out, options, job, host, judge),
             )
             try:
                 measured = _measure(job, decided, bench)
             finally:
                 log.close()
-            images.append(judge_image(measured, limits=decided.limits, baselines=decided.baselines, options=gate))
+            images.append(judge(measured))
         return images
     finally:
         if host is not None:
@@ -122,7 +124,7 @@ def _measure(job: ImageJob, decided: DecidedLimits, bench: Workbench) -> ImageRe
         with prepared(job, platform=platform) as image:
             context = image.context
             measured = measure_image(image, bench)
-    except UnmeasuredError as error:
+    except (UnmeasuredError, GateError) as error:
         measured = unmeasured_image(job.name, job.files.parsed.file, job.image.target, context, error)
     return measured.model_copy(
         update={
@@ -133,13 +135,24 @@ def _measure(job: ImageJob, decided: DecidedLimits, bench: Workbench) -> ImageRe
 
 
 def _hand_out(
-    options: CheckOptions, job: ImageJob, host: DockerEngine | None, image: str, engine: DockerEngine
+    options: CheckOptions,
+    job: ImageJob,
+    host: DockerEngine | None,
+    judge: Callable[[ImageReport], ImageReport],
+    measured: ImageReport,
+    engine: DockerEngine,
 ) -> str | None:
-    """Give away the very image that was measured, as asked; returns the manifest's digest of a pushed one."""
+    """Give away the very image that was measured, as asked; returns the manifest's digest of a pushed one.
+
+    What did not pass is not pushed: a registry hands it to others.
+    """
+    image = measured.image_id or ""
     if options.load:
         if host is None:
             raise UnmeasuredError("--load needs the runner's engine, and none answers")
         load_into_host(image, engine.docker_host, host, f"{job.name.lower()}:ci-budget")
     if options.export is not None:
         export_archive(image, engine.docker_host, options.export)
-    return push_image(image, engine, options.push) if options.push else None
+    if options.push is None or judge(measured).exit_code != 0:
+        return None
+    return push_image(image, engine, options.push)

@@ -15,7 +15,7 @@ from ci_budget.core.recording import METHOD, BuiltStage, Recording
 from ci_budget.core.report import DiskReport, Failure, Fingerprint, ImageReport, SmokeReport, Verdict, Versions
 from ci_budget.core.steps import locate_step
 from ci_budget.core.targets import compare_targets, parse_targets
-from ci_budget.edges.base_images import BaseImage, BasesTooLargeError, ensure_present, find_bases
+from ci_budget.edges.base_images import BaseImage, ensure_present, find_bases
 from ci_budget.edges.build_log import BuildLog
 from ci_budget.edges.build_site import BuildSite, build_site
 from ci_budget.edges.buildx import BuildRequest, Buildx, Cancel
@@ -33,7 +33,10 @@ from ci_budget.errors import UnmeasuredError
 
 @dataclass(frozen=True, kw_only=True)
 class Workbench:
-    """What every image of a run shares. `hand_out` is given the measured image's id while its engine still runs."""
+    """What every image of a run shares.
+
+    `hand_out` is given a measured image while its engine still runs; it returns the digest of a pushed manifest.
+    """
 
     state: Path
     mode: DiskMode
@@ -41,7 +44,7 @@ class Workbench:
     warm: bool
     progress: Progress
     log: BuildLog
-    hand_out: Callable[[str, DockerEngine], str | None]
+    hand_out: Callable[[ImageReport, DockerEngine], str | None]
 
 
 def measure_image(prepared: PreparedImage, bench: Workbench) -> ImageReport:
@@ -52,22 +55,19 @@ def measure_image(prepared: PreparedImage, bench: Workbench) -> ImageReport:
     bases = find_bases(prepared.bases, platform=job.image.platform, host=bench.host)
     cancel = Cancel()
     with contextlib.ExitStack() as stack:
-        try:
-            site = stack.enter_context(
-                build_site(
-                    bench.mode,
-                    bench.state,
-                    budget=job.disk_budget,
-                    reserve=job.disk.reserve,
-                    seeds_limit=job.disk.seeds_limit,
-                    bases=bases,
-                    bases_size=lambda engine: _bases_size(engine, bases),
-                    cancel=cancel,
-                    say=bench.progress.doing,
-                )
+        site = stack.enter_context(
+            build_site(
+                bench.mode,
+                bench.state,
+                budget=job.disk_budget,
+                reserve=job.disk.reserve,
+                seeds_limit=job.disk.seeds_limit,
+                bases=bases,
+                bases_size=lambda engine: _bases_size(engine, bases),
+                cancel=cancel,
+                say=bench.progress.doing,
             )
-        except BasesTooLargeError as error:
-            return _bases_too_large(prepared, bench, bases, error)
+        )
         engine = DockerEngine(site.docker_host)
         stack.callback(engine.close)
         buildx, request = Buildx(site.docker_host), _request(prepared, site)
@@ -109,7 +109,6 @@ class _Session:
             failure = find_failure(recording, timeout=job.image.timeout, enforced=self.site.enforced)
             built: dict[int, BuiltStage] = {}
             smoke: SmokeReport | None = None
-            manifest = None
             if self.site.ballast is not None:
                 self.site.ballast.unlink(missing_ok=True)  # measured: now there may be room
             if succeeded:
@@ -118,14 +117,15 @@ class _Session:
                 if failure is None and job.smoke is not None:
                     self.bench.progress.doing("smoke test")
                     smoke = run_smoke_test(self.engine, name, job.smoke, gpu, job.name)
-                if failure is None and (smoke is None or smoke.passed):
-                    manifest = self.bench.hand_out(built[prepared.plan.target].image_id, self.engine)
+            if failure is None and smoke is not None and not smoke.passed:
+                failure = Failure(kind="smoke", message=prepared.redact(smoke.message))
+            report = self._report(recording, failure, built, smoke)
+            if failure is None:
+                report = report.model_copy(update={"manifest_digest": self.bench.hand_out(report, self.engine)})
         finally:
             if not self.site.enforced:
                 self._tidy(name, records)
-        if failure is None and smoke is not None and not smoke.passed:
-            failure = Failure(kind="smoke", message=prepared.redact(smoke.message))
-        return self._report(recording, failure, built, smoke, manifest)
+        return report
 
     def _check_targets(self) -> None:
         """What the stages are, the engine decides; where our reading differs, nothing is measured."""
@@ -219,7 +219,6 @@ class _Session:
         failure: Failure | None,
         built: dict[int, BuiltStage],
         smoke: SmokeReport | None,
-        manifest: str | None,
     ) -> ImageReport:
         prepared, job, site = self.prepared, self.prepared.job, self.site
         no_peak = _no_peak(self.bench)
@@ -231,7 +230,6 @@ class _Session:
             dockerfile=job.files.parsed.file,
             target=job.image.target,
             image_id=image.image_id if image else None,
-            manifest_digest=manifest,
             fingerprint=self._fingerprint(),
             versions=Versions(
                 ci_budget=__version__,
@@ -299,22 +297,3 @@ def _bases_size(engine: DockerEngine, bases: list[BaseImage]) -> int:
         facts = ensure_present(base, engine)
         found[facts.id] = images.size(facts)
     return sum(found.values())
-
-
-def _bases_too_large(
-    prepared: PreparedImage, bench: Workbench, bases: list[BaseImage], error: BasesTooLargeError
-) -> ImageReport:
-    job = prepared.job
-    failure = Failure(kind="ceiling", message=error.what, line=bases[0].line if bases else None, mend=error.mend)
-    metrics = assemble_metrics(None, context=prepared.context, image=None, failure=failure, no_peak=None)
-    return ImageReport(
-        name=job.name,
-        verdict=Verdict.FAIL,
-        exit_code=1,
-        dockerfile=job.files.parsed.file,
-        target=job.image.target,
-        disk=DiskReport(mode=bench.mode.mode, reason=bench.mode.reason, enforced=True, budget=job.disk_budget),
-        metrics=metrics,
-        stages=assemble_stages(prepared.stage_facts(), None, {}, no_peak=None),
-        failure=failure,
-    )

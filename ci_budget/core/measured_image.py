@@ -21,7 +21,7 @@ from ci_budget.core.report import (
 )
 from ci_budget.core.samples import WIDEST_GAP, CeilingContact
 from ci_budget.core.units import format_seconds, format_size
-from ci_budget.errors import CiBudgetError
+from ci_budget.errors import CiBudgetError, ExitCode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,8 +206,9 @@ def find_failure(recording: Recording, *, timeout: float | None, enforced: bool)
 def unmeasured_image(
     name: str, dockerfile: str, target: str | None, context: ContextFacts | None, error: CiBudgetError
 ) -> ImageReport:
-    """An image of which the environment allowed no measurement."""
-    failure = Failure(kind="environment", message=error.what, line=error.line, mend=error.mend)
+    """An image that was not built: the environment did not allow it, or its bases alone exceed the budget."""
+    kind: Literal["ceiling", "environment"] = "ceiling" if error.exit_code == ExitCode.GATE else "environment"
+    failure = Failure(kind=kind, message=error.what, line=error.line, mend=error.mend)
     return ImageReport(
         name=name,
         verdict=Verdict.NOT_MEASURED,

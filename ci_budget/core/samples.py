@@ -17,7 +17,7 @@ LEAST_INODES = 100
 
 @dataclass(kw_only=True)
 class SampleSeries:
-    """Levels over time, in order: bytes in use, free bytes, free inodes. """
+    """Levels over time, in order: bytes in use, free bytes, free inodes."""
 
     times: array[float] = field(default_factory=lambda: array("d"))
     used: array[int] = field(default_factory=lambda: array("q"))

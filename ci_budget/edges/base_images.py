@@ -14,7 +14,7 @@ from ci_budget.core.units import format_size
 from ci_budget.edges.docker_engine import DockerEngine, ImageFacts
 from ci_budget.edges.filesystem import read_usage
 from ci_budget.edges.processes import run, running
-from ci_budget.errors import UnmeasuredError
+from ci_budget.errors import GateError, UnmeasuredError
 
 _TRANSFER_TIMEOUT = 3600.0
 
@@ -42,7 +42,7 @@ class BaseImage:
         return f"ci-budget.local/base:{hashlib.sha256(self.reference.encode()).hexdigest()[:16]}"
 
 
-class BasesTooLargeError(UnmeasuredError):
+class BasesTooLargeError(GateError):
     """The bases alone exceed the budget: no build can pass."""
 
     def __init__(self, *, size: int | None, budget: int) -> None:

@@ -98,9 +98,14 @@ class Project:
         return Result(exit_code=exit_code, stdout=stdout, stderr=stderr, report=report, folder=self.report_folder)
 
     def kill_at(self, text: str, number: signal.Signals) -> tuple[Result, float]:
-        """Start the gate, send it a signal when `text` shows on its standard error; the result and the seconds it took."""
+        """Send the gate a signal when `text` shows on its standard error; the result, and the seconds it took to end."""
         with subprocess.Popen(
-            self.command(), cwd=self.folder, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.command(),
+            cwd=self.folder,
+            env=dict(os.environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as child:
             assert child.stderr is not None
             seen = []

@@ -11,6 +11,8 @@ import pytest
 from ci_budget.edges.context_files import measure_context, read_ignore_rules
 from ci_budget.edges.processes import Completed, run
 from ci_budget.errors import ConfigError
+from tests import context_table
+from tests.context_table import write_tree
 from tests.engine.context_cases import KINDS, Case, list_seeds, make_case
 from tests.engine_access import Engine
 from tests.ignore_table import TABLE
@@ -74,6 +76,22 @@ def test_table_holds_on_the_engine(engine: Engine, tmp_path: Path) -> None:
     for number, row in enumerate(TABLE):
         copied = list_copied(tmp_path / f"{number}.tar")
         assert {path for path, (kind, _) in copied.items() if kind == "file"} == set(row.kept), row.name
+
+
+def test_sources_stand_for_what_copy_takes(engine: Engine, tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    write_tree(context)
+    cases = []
+    for number, row in enumerate(context_table.TABLE):
+        dockerfile = tmp_path / f"{number}.Dockerfile"
+        dockerfile.write_text(f"FROM scratch\nCOPY {row.words} /out/\n")
+        cases.append(Case(seed=number, kind=row.words, context=context, dockerfile=dockerfile))
+    done = build_all(engine, tmp_path, cases)
+    assert done.exit_code == 0, done.complaint
+    for number, row in enumerate(context_table.TABLE):
+        with tarfile.open(tmp_path / f"{number}.tar") as tar:
+            contents = {file.read().decode() for member in tar if (file := tar.extractfile(member)) and member.isreg()}
+        assert contents == set(row.names.split()), row.words
 
 
 def list_ours(case: Case) -> Entries:

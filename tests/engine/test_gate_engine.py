@@ -69,7 +69,9 @@ def test_three_stages_are_built_measured_and_judged(project: Project, leftovers:
 
 
 def test_three_times_the_budget_is_stopped_by_the_kernel(project: Project, leftovers: LeftoverWatch) -> None:
-    project.write("FROM test/busybox AS first\nRUN true\nFROM first AS heavy\nRUN dd if=/dev/zero of=/x bs=1M count=1200\n")
+    project.write(
+        "FROM test/busybox AS first\nRUN true\nFROM first AS heavy\nRUN dd if=/dev/zero of=/x bs=1M count=1200\n"
+    )
 
     done = project.check()
 
@@ -82,7 +84,9 @@ def test_three_times_the_budget_is_stopped_by_the_kernel(project: Project, lefto
     assert peak["observed"] <= peak["value"]
     assert "Dockerfile:4: stage heavy, `[heavy 1/1] RUN dd" in done.words
 
-    project.write("FROM test/busybox AS first\nRUN true\nFROM first AS heavy\nRUN dd if=/dev/zero of=/x bs=1M count=12\n")
+    project.write(
+        "FROM test/busybox AS first\nRUN true\nFROM first AS heavy\nRUN dd if=/dev/zero of=/x bs=1M count=12\n"
+    )
     assert project.check().exit_code == 0
 
 
@@ -173,7 +177,9 @@ def test_a_missing_base_is_no_build_failure(project: Project, leftovers: Leftove
     assert "no-such.invalid/base:1 is not to be had" in done.words
 
 
-def test_bases_larger_than_the_budget_fail_the_gate(project: Project, leftovers: LeftoverWatch, debian_base: str) -> None:
+def test_bases_larger_than_the_budget_fail_the_gate(
+    project: Project, leftovers: LeftoverWatch, debian_base: str
+) -> None:
     project.budget = "100MB"
     project.write(f"FROM {debian_base}\nRUN true\n")
 
