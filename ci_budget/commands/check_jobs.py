@@ -109,7 +109,8 @@ def _read_config(options: CheckOptions) -> tuple[ParsedConfig, Path]:
     if alone and options.config is None:
         return _config_of_options(options)
     path = find_config(Path.cwd(), options.config)
-    return load_config(path), path.resolve().parent
+    shown = Path(os.path.relpath(path))  # as annotations and readers want it
+    return load_config(path if str(shown).startswith("..") else shown), path.resolve().parent
 
 
 def _config_of_options(options: CheckOptions) -> tuple[ParsedConfig, Path]:

@@ -56,7 +56,7 @@ def assemble_metrics(
 
     A metric that could not be measured has the value None and says why.
     """
-    unbuilt = "the build did not finish" if failure is None else failure.message
+    unbuilt = "the build did not finish" if recording is not None or failure is None else failure.message
     return Metrics(
         peak_disk=_peak_metric(recording, failure, no_peak),
         image_size=_metric("image_size", image.size if image else None, unbuilt),
@@ -247,6 +247,7 @@ def _failure(kind: _Kind, message: str, failed: FailedStep | None, *, mend: str 
         stage=failed.stage if failed else None,
         line=failed.line if failed else None,
         step=failed.name if failed else None,
+        last_lines=list(failed.last_lines) if failed else [],
         mend=mend,
     )
 
@@ -256,5 +257,6 @@ def _step(failed: FailedStep | None) -> str:
 
 
 def _first_lines(text: str) -> str:
+    text = text.rpartition(" did not complete successfully: ")[2]  # before it BuildKit repeats the whole command
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines)[:600] or "no reason given"

@@ -49,6 +49,7 @@ class FailedStep:
     end: float
     error: str
     says_no_space: bool
+    last_lines: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)

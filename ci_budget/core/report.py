@@ -217,6 +217,7 @@ class Failure(Stored):
     """Why an image has no full set of values.
 
     The exit code follows `kind`: `ceiling` and `smoke` 1, `build` and `timeout` 4, `environment` 3.
+    `last_lines`: the end of what the step printed.
     """
 
     kind: Literal["ceiling", "smoke", "build", "timeout", "environment"]
@@ -224,6 +225,7 @@ class Failure(Stored):
     stage: str | None = None
     line: int | None = None
     step: str | None = None
+    last_lines: list[str] = Field(default_factory=list)
     mend: str | None = None
 
 

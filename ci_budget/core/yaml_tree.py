@@ -7,7 +7,6 @@ keys that are no plain text, aliases to themselves, several documents, and whate
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,8 +23,6 @@ MAX_KEY: Final = 200
 Path = tuple[str | int, ...]
 Plain = str | None | list["Plain"] | dict[str, "Plain"]
 
-# c-printable of YAML 1.1
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -81,7 +78,7 @@ def read_tree(text: bytes | str) -> Tree:
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, len(decoded.splitlines())) from None
     except yaml.YAMLError as error:
-        raise TreeError(f"not valid YAML: {one_line(str(error))}") from None
+        raise _character_error(decoded, error) from None
     if reader.root is None:
         raise TreeError("the file is empty")
     return Tree(root=reader.root, problems=tuple(reader.problems))
@@ -103,10 +100,6 @@ def _decoded(text: bytes | str) -> str:
         raise TreeError(
             "the file holds a NUL byte; is it a text file?", decoded.count("\n", 0, decoded.index("\0")) + 1
         )
-    forbidden = _FORBIDDEN.search(decoded)
-    if forbidden is not None:
-        line = decoded.count("\n", 0, forbidden.start()) + 1
-        raise TreeError(f"not valid YAML: the character '{one_line(forbidden[0])}' is not allowed", line)
     return decoded
 
 
@@ -118,6 +111,15 @@ def _syntax_error(error: yaml.MarkedYAMLError, lines: int) -> TreeError:
     if error.context and error.problem and error.context_mark and error.context_mark.line != mark.line:
         text += f" ({one_line(error.context)} that starts on line {error.context_mark.line + 1})"
     return TreeError(text, min(mark.line + 1, lines))
+
+
+def _character_error(text: str, error: yaml.YAMLError) -> TreeError:
+    """The parser names no line for a character that YAML 1.1 does not allow (c-printable): find the first one."""
+    for index, char in enumerate(text):
+        if not (char in "\t\n\r\x85" or "\x20" <= char <= "\x7e" or char >= "\xa0") or char in "\ufffe\uffff":
+            line = text.count("\n", 0, index) + 1
+            return TreeError(f"not valid YAML: the character '{one_line(char)}' is not allowed", line)
+    return TreeError(f"not valid YAML: {one_line(str(error))}")
 
 
 @dataclass

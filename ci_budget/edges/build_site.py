@@ -56,6 +56,7 @@ def build_site(
     if mode.mode == "sandbox":
         if budget is None:
             raise UnmeasuredError("a sandbox needs a size", mend="Set disk.budget in the config.")
+        say("making the sandbox")
         with sandbox(
             root,
             budget=budget,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,10 @@ from ci_budget.edges.build_log import BuildLog
 from ci_budget.edges.buildx import BuildEnd, BuildRequest, Buildx, Cancel
 from ci_budget.edges.progress import Progress
 from ci_budget.edges.sampler import Sampler
+
+
+_LAST_LINES = 12
+_LONGEST_LINE = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,7 @@ class StageBuilder:
         self._deadline = time.monotonic() + timeout
         self._redact = redact
         self._seen: set[str] = set()
+        self._last_lines: dict[str, deque[str]] = {}
 
     def build(self, targets: Sequence[Target], *, image: str, fresh: bool, whole: bool) -> bool:
         """Build the targets in order; only the last is exported, under the name `image`. False when one failed.
@@ -111,7 +117,9 @@ class StageBuilder:
         if isinstance(change, LogLine):
             vertex = events.vertexes.get(change.vertex)
             stage = self._place(target, vertex).stage if vertex else None
-            self._log.line(stage or target.name, self._redact(change.text))
+            text = self._redact(change.text)
+            self._log.line(stage or target.name, text)
+            self._last_lines.setdefault(change.vertex, deque(maxlen=_LAST_LINES)).append(text[:_LONGEST_LINE])
             return
         self._sampler.sample()
         vertex = change.vertex
@@ -165,6 +173,7 @@ class StageBuilder:
             start=max(start, (vertex.started or 0) - offset),
             end=min(now, vertex.completed - offset + 0.05 if vertex.completed else now),
             error=self._redact(vertex.error or "\n".join(end.events.plain[-12:])),
+            last_lines=tuple(self._last_lines.get(vertex.digest, ())),
             says_no_space=end.events.says_no_space(vertex),
         )
 

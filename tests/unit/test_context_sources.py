@@ -64,7 +64,6 @@ def test_takes_what_copy_takes(row: Row, measure: ContextMeasure) -> None:
         ("a/./**/*.md", (), "five.md"),
         ("a/./b", (), "four.txt five.md"),
         ("./a/b/", (), "four.txt five.md"),
-        ("*/./b", (), "four.txt five.md eight.txt"),
         ("./a", ("**/*.txt",), "five.md"),
         ("a/./b", ("b/c",), "four.txt"),
         ("folder/./c", (), "five.md"),
@@ -132,7 +131,7 @@ def test_used_and_unused_add_up(seed: int, tmp_path: Path) -> None:
     random_ = random.Random(seed)
     paths: list[str] = []
     for number in range(30):
-        path = "/".join(random_.choices("abc", k=random_.randint(0, 2)) + [f"f{number}"])
+        path = "/".join([*random_.choices("abc", k=random_.randint(0, 2)), f"f{number}"])
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         if paths and random_.random() < 0.3:
             (tmp_path / path).hardlink_to(tmp_path / random_.choice(paths))

@@ -128,8 +128,8 @@ def _failure(image: ImageReport) -> list[str]:
     place = f"{image.dockerfile}:{failure.line}" if failure.line is not None else image.dockerfile
     stage = f", stage {code(_short(failure.stage))}" if failure.stage else ""
     text = f"> **{failure.kind}** at {code(_short(place))}{stage}: {escape_markdown(_short(failure.message))}"
-    if failure.step:
-        text += f"\n>\n> in {code(_short(failure.step))}"
+    if failure.last_lines:
+        text += "\n>\n" + "\n".join(f"> {code(_short(line) or ' ')}<br>" for line in failure.last_lines)
     if failure.mend:
         text += f"\n>\n> {escape_markdown(_short(failure.mend))}"
     return [text]
@@ -158,7 +158,12 @@ def _cells(row: Row) -> list[str]:
 
 
 def _messages(image: ImageReport) -> list[str]:
-    wanted = [row for row in all_rows(image) if row.metric.gated and _wants_words(row)]
+    explained = image.failure is not None
+    wanted = [
+        row
+        for row in all_rows(image)
+        if row.metric.gated and _wants_words(row) and not (explained and row.metric.verdict == Verdict.NOT_MEASURED)
+    ]
     said = [f"- {_cells(row)[0]}: {escape_markdown(_short(row.metric.message))}" for row in wanted]
     return ["\n".join(said)] if said else []
 

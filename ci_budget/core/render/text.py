@@ -138,7 +138,8 @@ def _write_image(page: _Page, image: ImageReport) -> None:
     if rows:
         page.write(_metric_table(page, rows), indent=2)
     for row in all_rows(image):
-        if _wants_words(row):
+        explained = image.failure is not None and row.metric.verdict == Verdict.NOT_MEASURED
+        if _wants_words(row) and not explained:
             verdict = row.metric.verdict
             word = "" if verdict == Verdict.NOT_MEASURED else f"{verdict.value} "  # its message says so
             page.line(page.say(f"{word}{row.title}", _STYLES[verdict]), f": {row.metric.message}", indent=2)
@@ -162,8 +163,8 @@ def _write_failure(page: _Page, image: ImageReport, failure: Failure) -> None:
     place = f"{image.dockerfile}{line}: " if line else ""
     stage = f"stage {failure.stage}, " if failure.stage else ""
     page.line(page.say(f"{failure.kind}: ", "bold red"), f"{place}{stage}{failure.message}", indent=2)
-    if failure.step:
-        page.line(f"in: {failure.step}", indent=4)
+    for text in failure.last_lines:
+        page.line(f"| {text}", indent=4)
     if failure.mend:
         page.line(failure.mend, indent=4)
 
