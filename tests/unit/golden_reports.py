@@ -103,7 +103,9 @@ def hostile_report() -> Report:
         ],
         contributors=[Contributor(kind=text, name=text, before=1, after=2, delta=1)],
         smoke=SmokeReport(command=[text, text], passed=False, exit_code=1, seconds=1, gpu=text, message=text),
-        failure=Failure(kind="build", message=text, stage=text, line=3, step=text, mend=text),
+        failure=Failure(
+            kind="build", message=text, stage=text, line=3, step=text, last_lines=[text, "::error::boom"], mend=text
+        ),
         limits_changed=[LimitChange(path=text, base=text, head=text, loosened=True)],
         notes=[text],
     )

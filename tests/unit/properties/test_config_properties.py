@@ -19,7 +19,8 @@ from ci_budget.core.yaml_tree import TreeError, read_tree
 
 KEYS = sorted(
     {*Config.model_fields, *Budgets.model_fields, *StageBudgets.model_fields, "budgets", "stages", "context",
-     "dockerfile", "target", "smoke", "command", "build_args", "secrets", "tolerance", "warn_at", "timeout", "web", "mode", "<<"}
+     "dockerfile", "target", "smoke", "command", "build_args", "secrets", "tolerance", "warn_at", "timeout",
+     "web", "mode", "<<"}
 )  # fmt: skip
 SCALARS = st.one_of(
     st.none(),
@@ -38,8 +39,8 @@ DATA = st.recursive(
 )
 YAML_PIECES = st.lists(
     st.sampled_from(
-        [*KEYS, "version: 1\n", "images:\n", "  web:\n", "    ", ": ", "\n", "- ", "[", "]", "{", "}", ", ", "&a ", "*a",
-         "!x ", "|\n", ">\n", "'", '"', "#", "---\n", "...\n", "? ", "%YAML 1.1\n", "\t", "\r\n", "\ufeff", "\x85", "~"]
+        [*KEYS, "version: 1\n", "images:\n", "  web:\n", "    ", ": ", "\n", "- ", "[", "]", "{", "}", ", ", "&a ",
+         "*a", "!x ", "|\n", ">\n", "'", '"', "#", "---\n", "...\n", "? ", "%YAML 1.1\n", "\t", "\r\n", "\ufeff", "\x85", "~"]
     ),
     max_size=40,
 ).map("".join)  # fmt: skip
