@@ -129,7 +129,7 @@ def _failure(image: ImageReport) -> list[str]:
     stage = f", stage {code(_short(failure.stage))}" if failure.stage else ""
     text = f"> **{failure.kind}** at {code(_short(place))}{stage}: {escape_markdown(_short(failure.message))}"
     if failure.last_lines:
-        text += "\n>\n" + "\n".join(f"> {code(_short(line) or ' ')}<br>" for line in failure.last_lines)
+        text += "\n>\n" + "\n".join(f"> - {code(_short(line) or ' ')}" for line in failure.last_lines)
     if failure.mend:
         text += f"\n>\n> {escape_markdown(_short(failure.mend))}"
     return [text]

@@ -40,7 +40,8 @@ DATA = st.recursive(
 YAML_PIECES = st.lists(
     st.sampled_from(
         [*KEYS, "version: 1\n", "images:\n", "  web:\n", "    ", ": ", "\n", "- ", "[", "]", "{", "}", ", ", "&a ",
-         "*a", "!x ", "|\n", ">\n", "'", '"', "#", "---\n", "...\n", "? ", "%YAML 1.1\n", "\t", "\r\n", "\ufeff", "\x85", "~"]
+         "*a", "!x ", "|\n", ">\n", "'", '"', "#", "---\n", "...\n", "? ", "%YAML 1.1\n", "\t", "\r\n", "\ufeff",
+         "\x85", "~"]
     ),
     max_size=40,
 ).map("".join)  # fmt: skip
