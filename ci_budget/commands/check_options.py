@@ -30,13 +30,9 @@ class CheckOptions:
     disk_mode: DiskMode | None = None
     disk_budget: str | None = None
     warm: bool = False
-    against: str | None = None
-    no_build: str | None = None
     baseline: Path | None = None
     require_baseline: bool = False
     report: Path | None = None
-    junit: bool = False
-    sarif: bool = False
     format: Format = "text"
     output: Path | None = None
     fail_on: Literal["fail", "warn"] = "fail"
@@ -91,13 +87,9 @@ def complete_images(ctx: click.Context, _parameter: click.Parameter, incomplete:
 @click.option("--disk-mode", type=click.Choice(["auto", "sandbox", "host"]), help="Overrides disk.mode.")
 @click.option("--disk-budget", metavar="SIZE", help="What a build may use, such as 15GB; overrides disk.budget.")
 @click.option("--warm", is_flag=True, help="Reuse the build cache: quick, but measures no peak.")
-@click.option("--against", metavar="REF", help="Compare with the baseline of this revision.")
-@click.option("--no-build", metavar="IMAGE_REF", help="Judge this image as it is, without a build.")
 @click.option("--baseline", type=_FILE, help="The baseline.  [default: .ci-budget/baseline.json]")
 @click.option("--require-baseline", is_flag=True, help="A gated metric without a baseline is an error (exit 3).")
 @click.option("--report", type=_FOLDER, help="Folder for report.json, report.md, report.html and the logs.")
-@click.option("--junit", is_flag=True, help="Write junit.xml into the report's folder.")
-@click.option("--sarif", is_flag=True, help="Write report.sarif into the report's folder.")
 @click.option(
     "--format",
     type=click.Choice(["text", "json", "markdown"]),
@@ -137,17 +129,10 @@ def contradiction(options: CheckOptions) -> str | None:
         "--file": options.file,
         "--target": options.target,
         "--build-arg": options.build_args or None,
-        "--no-build": options.no_build,
         "--push": options.push,
         "--export": options.export,
     }
     given = [name for name, value in single.items() if value is not None]
     if given and len(options.images) > 1:
         return f"{given[0]} is about one image, but --image names {len(options.images)}"
-    if options.no_build is not None:
-        building = [name for name in given if name not in ("--no-build", "--push", "--export")]
-        if options.warm:
-            building.append("--warm")
-        if building:
-            return f"--no-build builds nothing, so {building[0]} has no meaning beside it"
     return None

@@ -39,13 +39,14 @@ class CacheEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredImage:
-    """An image of the engine. `size`: what goes with it alone; `last_used`: created, pulled or tagged last."""
+    """An image of the engine. `size`: what goes with it alone, of `whole`; `last_used`: created, pulled or tagged."""
 
     id: str
     names: tuple[str, ...]
     size: int
     last_used: float
     in_use: bool
+    whole: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class Stock:
 
 @dataclass(frozen=True, kw_only=True)
 class PruneRules:
-    """What is allowed. `engine`: also what others made on the engine. `protected`: image ids that are the config's bases.
+    """What is allowed. `engine`: also what others made on the engine. `protected`: ids of the config's base images.
 
     `keep`: patterns of image names (`*` and `?`) that stay whatever happens. Ages are seconds.
     """
@@ -97,7 +98,9 @@ def plan_steps(stock: Stock, rules: PruneRules, *, now: float) -> tuple[PruneSte
         PruneStep(kind=PruneKind.LEFTOVERS, key=key, label=key, size=size, disk=stock.state_disk)
         for key, size in stock.leftovers
     ]
-    steps += [_image_step(PruneKind.LEFTOVERS, image, stock) for image in stock.images if is_own(image)]
+    steps += [
+        _image_step(PruneKind.LEFTOVERS, image, stock) for image in stock.images if is_own(image) and not image.in_use
+    ]
     steps += [
         PruneStep(kind=PruneKind.SEEDS, key=key, label=f"seed {key[:12]}", size=size, disk=stock.state_disk)
         for key, size in stock.seeds.items()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import docker
 import docker.errors
 import docker.types
 
+from ci_budget.core.prune_plan import CacheEntry, StoredImage
 from ci_budget.errors import UnmeasuredError
 
 OLDEST_ENGINE = (23, 0)
@@ -152,6 +154,72 @@ class DockerEngine:
             with _explained("removing build cache"):
                 self._client.api.prune_builds(filters=cast("Any", {"id": ident}), all=True)
 
+    def log_driver(self) -> str:
+        """The log driver that containers get unless they name another."""
+        with _explained("asking the engine what it is"):
+            return str(self._client.info().get("LoggingDriver", ""))
+
+    def storage(self) -> tuple[list[StoredImage], list[CacheEntry]]:
+        """Images with what would go with each, and the build cache; `last_used` as far as the engine remembers."""
+        with _explained("asking the engine what takes its disk"):
+            answer = self._client.api.df()
+            held = {str(one["ImageID"]) for one in self._client.api.containers(all=True)}
+        images = [
+            StoredImage(
+                id=str(item["Id"]),
+                names=tuple(name for name in item.get("RepoTags") or () if name != "<none>:<none>"),
+                size=max(0, int(item["Size"]) - max(0, int(item.get("SharedSize") or 0))),
+                last_used=max(float(item.get("Created") or 0), self._tagged(str(item["Id"]))),
+                in_use=str(item["Id"]) in held,
+                whole=int(item["Size"]),
+            )
+            for item in answer.get("Images") or []
+        ]
+        cache = [
+            CacheEntry(
+                id=str(item["ID"]),
+                size=int(item.get("Size") or 0),
+                last_used=_moment(str(item.get("LastUsedAt") or item.get("CreatedAt") or "")),
+                in_use=bool(item.get("InUse")),
+                shared=bool(item.get("Shared")),
+            )
+            for item in answer.get("BuildCache") or []
+        ]
+        return images, cache
+
+    def prune_cache(self, older: int) -> int:
+        """Remove build cache unused for `older` seconds or longer; returns the bytes that the engine says it freed."""
+        with _explained("removing build cache"):
+            done = self._client.api.prune_builds(filters=cast("Any", {"until": f"{older}s"}), all=True)
+        return int(done.get("SpaceReclaimed") or 0)
+
+    def drop_unused_image(self, ident: str, names: Sequence[str]) -> None:
+        """Remove an image by its names, or its id where it has none, never by force.
+
+        Raises UnmeasuredError when a container or another image needs it.
+        """
+        for reference in names or (ident,):
+            with contextlib.suppress(docker.errors.NotFound), _explained(f"removing {reference}"):
+                self._client.api.remove_image(reference, force=False)
+
+    def labelled_containers(self, label: str) -> list[str]:
+        """The ids of all containers with that label, whether they run or not."""
+        with _explained("listing containers"):
+            return [str(one["Id"]) for one in self._client.api.containers(all=True, filters={"label": label})]
+
+    def remove_container(self, ident: str) -> None:
+        """End and remove a container with its anonymous volumes."""
+        with contextlib.suppress(docker.errors.NotFound), _explained("removing a container"):
+            self._client.api.remove_container(ident, force=True, v=True)
+
+    def _tagged(self, ident: str) -> float:
+        try:
+            with _explained(f"looking at the image {ident}"):
+                found = self._client.api.inspect_image(ident)
+        except docker.errors.NotFound:
+            return 0.0
+        return _moment(str((found.get("Metadata") or {}).get("LastTagTime") or ""))
+
     def run_container(
         self,
         image: str,
@@ -204,6 +272,15 @@ def split_tag(name: str) -> tuple[str, str]:
     """`host:5000/app:1.2` -> (`host:5000/app`, `1.2`); without a tag it is `latest`."""
     repository, colon, tag = name.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (name, "latest")
+
+
+def _moment(text: str) -> float:
+    """Unix seconds of the engine's RFC 3339 times; 0 for Go's zero time and for what is no time."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return 0.0
+    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) if moment.year > 1 else 0.0
 
 
 @contextlib.contextmanager

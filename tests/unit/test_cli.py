@@ -110,7 +110,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["--colour", "never", "check"], "Error: No such option '--colour'. Did you mean '--color'?"),
         (["check", "--fail-on", "x"], "Error: Invalid value for '--fail-on': 'x' is not one of 'fail', 'warn'."),
         (["check", "--image=a", "--image=b", "--target=x"], "Error: --target is about one image, but --image names 2"),
-        (["check", "--no-build=x", "--warm"], "Error: --no-build builds nothing, so --warm has no meaning beside it"),
         (["baseline", "update"], "Error: Missing option '--report'."),
         (["validate", "extra"], "Error: Got unexpected extra argument (extra)"),
     ],
@@ -237,7 +236,7 @@ def test_check_takes_every_option(checked: list[CheckOptions]) -> None:
     assert main(
         ["check", "--config", "c.yml", "--image", "web", "--context", "ctx", "--file", "D", "--target", "t",
          "--build-arg", "A=b c", "--build-arg", "D", "--disk-mode", "host", "--disk-budget", "20GB", "--warm",
-         "--against", "main", "--baseline", "b.json", "--require-baseline", "--report", "r", "--junit", "--sarif",
+         "--baseline", "b.json", "--require-baseline", "--report", "r", 
          "--format", "json", "--output", "o", "--fail-on", "warn", "--exit-zero", "--push", "p", "--load",
          "--export", "e"]
     ) == 0  # fmt: skip
@@ -253,12 +252,9 @@ def test_check_takes_every_option(checked: list[CheckOptions]) -> None:
             disk_mode="host",
             disk_budget="20GB",
             warm=True,
-            against="main",
             baseline=Path("b.json"),
             require_baseline=True,
             report=Path("r"),
-            junit=True,
-            sarif=True,
             format="json",
             output=Path("o"),
             fail_on="warn",
@@ -273,7 +269,7 @@ def test_check_takes_every_option(checked: list[CheckOptions]) -> None:
         for field in dataclasses.fields(CheckOptions)
         if getattr(checked[1], field.name) != getattr(CheckOptions(), field.name)
     }
-    assert untried == {"no_build", "color", "verbose"}
+    assert untried == {"color", "verbose"}
 
 
 def test_check_reads_the_environment(checked: list[CheckOptions], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,8 +326,6 @@ def test_every_option_of_check_has_the_variable_that_its_name_promises(monkeypat
         ({"images": ("a", "b")}, None),
         ({"images": ("a", "b"), "build_args": ("X=1",)}, "--build-arg is about one image, but --image names 2"),
         ({"images": ("a", "b"), "push": "r"}, "--push is about one image, but --image names 2"),
-        ({"no_build": "r"}, None),
-        ({"no_build": "r", "warm": True}, "--no-build builds nothing, so --warm has no meaning beside it"),
     ],
 )
 def test_contradictions(options: dict[str, Any], message: str | None) -> None:

@@ -101,6 +101,24 @@ def test_of_two_stages_with_one_name_from_sees_the_earlier_and_copy_the_later() 
     assert [stage.target_name for stage in found.stages] == [None, "y", "x", "z"]
 
 
+def test_copy_and_mounts_find_a_stage_in_any_case() -> None:
+    found = plan("FROM a AS Tools\nFROM b\nCOPY --from=TOOLS / /\nRUN --mount=from=tOOls,target=/t true\n")
+    assert [(edge.kind, edge.source) for edge in found.stages[1].edges] == [(EdgeKind.COPY, 0), (EdgeKind.MOUNT, 0)]
+
+
+@pytest.mark.parametrize(
+    ("mount", "order"),
+    [("bind", ["one", "two"]), ("cache", ["one", "two"]), ("tmpfs", ["two"]), ("ssh", ["two"])],
+)
+def test_a_stage_that_a_mount_only_names_is_not_built(mount: str, order: list[str]) -> None:
+    found = plan(f"FROM a AS one\nRUN x\nFROM b AS two\nRUN --mount=type={mount},from=one,target=/t true\n")
+    assert [stage.name for stage in found.order] == order
+    assert [(one.reference, one.used) for one in found.externals] == [
+        ("docker.io/library/a:latest", "one" in order),
+        ("docker.io/library/b:latest", True),
+    ]
+
+
 def test_from_a_stage_that_comes_later_is_an_image() -> None:
     found = plan("FROM later AS first\nFROM a AS later\nFROM first\n")
     assert [one.reference for one in found.externals] == ["docker.io/library/later:latest"]

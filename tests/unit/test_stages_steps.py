@@ -99,6 +99,12 @@ def test_a_file_or_a_copy_with_one_stage_names_none() -> None:
     assert place("[2/6] WORKDIR /src") == ("builder", 3, 3, "workdir")
 
 
+def test_equal_instructions_are_told_apart_by_their_numbers() -> None:
+    found = plan("FROM a AS x\nRUN one\nRUN one\nRUN one\n")
+    places = [locate_step(found, f"[x {number}/4] RUN one") for number in (2, 3, 4)]
+    assert [place.line if place else None for place in places] == [2, 3, 4]
+
+
 def test_a_stage_that_was_not_to_be_built_has_no_place() -> None:
     assert locate_step(plan("FROM a AS x\nRUN one\nFROM b AS y\n"), "[x 2/2] RUN one") is None
 
