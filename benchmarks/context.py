@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/context.py [--files N] [--rounds N]
 
 The tree is made in a temporary folder: a service with node_modules, a virtual environment, data and
-sources, under a 30-line ignore file with `!` and `**`. Rounds alternate between the two; the medians count.
+sources, under a 30-line ignore file with `!` and `**`. Rounds alternate between the contestants; the wall
+medians count, processor time tells whether the machine was busy with something else.
 Exit code 1 when ours takes longer than the target of 0.7 s (scaled with --files) or than docker-py.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import statistics
 import sys
 import tempfile
@@ -54,7 +56,6 @@ tests/fixtures/**/large-*
 **/.env*
 !**/.env.example
 secrets
-Dockerfile*
 """
 SHARES = {
     "src/app{}/module{}": (0.35, ("main.py", "model.py", "util.pyc", "notes.md", ".env", ".env.example", "run.log")),
@@ -86,12 +87,25 @@ def make_tree(root: Path, files: int) -> int:
     return written + 2
 
 
-def measure_seconds(work: Callable[[], object]) -> float:
-    """Wall seconds of one call, with an empty garbage collector."""
+def measure_seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and processor seconds of one call, after a garbage collection."""
     gc.collect()
-    start = time.perf_counter()
+    wall, processor = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def walk(root: str) -> int:
+    """The least there is to do: every file's size, no rules."""
+    total, waiting = 0, [root]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def main() -> int:
@@ -100,38 +114,28 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    patterns = [line for line in RULES.splitlines() if not line.startswith("#")]
     with tempfile.TemporaryDirectory(prefix="context-benchmark-") as folder:
         root = Path(folder)
         files = make_tree(root, options.files)
-        patterns = [line for line in RULES.splitlines() if not line.startswith("#")]
-        kept: dict[str, int] = {}
-
-        def ours() -> None:
-            kept["ours"] = measure_context(root, read_ignore_rules(root, root / "Dockerfile")).files
-
-        def docker_py() -> None:
-            kept["docker-py"] = sum(1 for path in exclude_paths(folder, patterns) if not (root / path).is_dir())
-
-        def plain_walk() -> None:
-            sum(1 for _ in root.walk()) if hasattr(root, "walk") else sum(1 for _ in root.rglob("*"))
-
-        def docker_py_matching() -> None:
-            exclude_paths(folder, patterns)
-
-        ours(), docker_py()
-        rounds = [(measure_seconds(ours), measure_seconds(docker_py_matching)) for _ in range(options.rounds)]
-        del plain_walk
-    mine, theirs = (statistics.median(column) for column in zip(*rounds, strict=True))
+        work: dict[str, Callable[[], object]] = {
+            "ci-budget": lambda: measure_context(root, read_ignore_rules(root, root / "Dockerfile")),
+            "docker-py": lambda: exclude_paths(folder, patterns),
+            "walk alone": lambda: walk(folder),
+        }
+        measure_seconds(work["ci-budget"])
+        rounds = [{name: measure_seconds(call) for name, call in work.items()} for _ in range(options.rounds)]
+        kept = measure_context(root, read_ignore_rules(root, root / "Dockerfile")).files
+    print(f"{files:,} files, {len(RULES.splitlines())} lines of rules, {kept:,} files kept; {options.rounds} rounds")
+    print(f"{'':<12}{'wall median':>12}{'wall best':>12}{'CPU median':>12}{'ratio':>8}")
+    walls = {name: statistics.median(each[name][0] for each in rounds) for name in work}
+    for name, wall in walls.items():
+        best = min(each[name][0] for each in rounds)
+        processor = statistics.median(each[name][1] for each in rounds)
+        print(f"{name:<12}{wall:>10.3f} s{best:>10.3f} s{processor:>10.3f} s{wall / walls['ci-budget']:>7.2f}x")
     target = TARGET_SECONDS * options.files / 100_000
-    print(f"{files:,} files, {len(RULES.splitlines())} lines of rules, median of {options.rounds} rounds")
-    print(f"{'':<12}{'seconds':>10}{'fastest':>10}{'kept':>10}{'ratio':>8}")
-    for name, seconds, column in (("ci-budget", mine, 0), ("docker-py", theirs, 1)):
-        fastest = min(row[column] for row in rounds)
-        print(
-            f"{name:<12}{seconds:>10.3f}{fastest:>10.3f}{kept['ours' if column == 0 else 'docker-py']:>10,}{seconds / mine:>7.2f}x"
-        )
-    good = mine <= target and mine < theirs
-    print(f"target: at most {target:.2f} s and faster than docker-py: {'met' if good else 'MISSED'}")
+    good = walls["ci-budget"] <= target and walls["ci-budget"] < walls["docker-py"]
+    print(f"target: at most {target:.2f} s, and faster than docker-py: {'met' if good else 'MISSED'}")
     return 0 if good else 1
 
 

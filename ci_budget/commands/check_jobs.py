@@ -93,6 +93,7 @@ def plan_check(options: CheckOptions, github: GitHubContext) -> CheckPlan:
                     disk=disk,
                     disk_budget=budget,
                     smoke=(judged or parsed.config.images[name]).smoke,
+                    expected_size=_expected_size(decided),
                 ),
                 decided,
             )
@@ -167,6 +168,11 @@ def _overridden(parsed: ParsedConfig, options: CheckOptions) -> ParsedConfig:
     merged = ImageConfig.model_validate({**image.model_dump(exclude_unset=True), **given})
     config = parsed.config.model_copy(update={"images": {**parsed.config.images, name: merged}})
     return ParsedConfig(config=config, file=parsed.file, lines=parsed.lines)
+
+
+def _expected_size(decided: DecidedLimits) -> int | None:
+    recorded = [entry.metrics["image_size"] for entry in decided.baselines if "image_size" in entry.metrics]
+    return max(recorded, default=decided.limits.of("image_size").budget)
 
 
 def _disk(disk: DiskConfig, options: CheckOptions) -> DiskConfig:

@@ -49,7 +49,7 @@ def new_log(options: CheckOptions, folder: ReportFolder, image: str, *, in_actio
     """The build log: kept in the report folder; streamed in groups on GitHub, as it is with --verbose."""
     logs: list[BuildLog] = [FolderBuildLog(folder.log_folder(image))]
     if in_actions or options.verbose:
-        logs.append(GroupedBuildLog(sys.stderr))
+        logs.append(GroupedBuildLog(sys.stderr, image=image))
     return TeeBuildLog(logs)
 
 

@@ -17,7 +17,7 @@ from ci_budget.core.steps import locate_step
 from ci_budget.core.targets import compare_targets, parse_targets
 from ci_budget.edges.base_images import BaseImage, ensure_present, find_bases
 from ci_budget.edges.build_log import BuildLog
-from ci_budget.edges.build_site import BuildSite, build_site
+from ci_budget.edges.build_site import BuildSite, DiskNeeds, build_site
 from ci_budget.edges.buildx import BuildRequest, Buildx, Cancel
 from ci_budget.edges.disk_mode import DiskMode
 from ci_budget.edges.docker_engine import DockerEngine, EngineFacts
@@ -59,9 +59,12 @@ def measure_image(prepared: PreparedImage, bench: Workbench) -> ImageReport:
             build_site(
                 bench.mode,
                 bench.state,
-                budget=job.disk_budget,
-                reserve=job.disk.reserve,
-                seeds_limit=job.disk.seeds_limit,
+                needs=DiskNeeds(
+                    budget=job.disk_budget,
+                    reserve=job.disk.reserve,
+                    seeds_limit=job.disk.seeds_limit,
+                    free_first=int(job.disk.free_factor * job.expected_size) if job.expected_size else None,
+                ),
                 bases=bases,
                 bases_size=lambda engine: _bases_size(engine, bases),
                 cancel=cancel,

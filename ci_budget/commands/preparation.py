@@ -30,7 +30,10 @@ _LONGEST_SECRET = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class ImageJob:
-    """One image to check. `folder` is what the config's paths are relative to; limits and smoke test are decided."""
+    """One image to check. `folder` is what the config's paths are relative to; limits and smoke test are decided.
+
+    `expected_size`: bytes of the image by its baseline, else its budget; None where neither tells.
+    """
 
     name: str
     image: ImageConfig
@@ -39,6 +42,7 @@ class ImageJob:
     disk: DiskConfig
     disk_budget: int | None
     smoke: Smoke | None
+    expected_size: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

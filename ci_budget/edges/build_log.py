@@ -44,9 +44,15 @@ class GroupedBuildLog:
     """
 
     def __init__(
-        self, stream: TextIO, *, limit: int = STAGE_LIMIT, new_token: Callable[[], str] = lambda: secrets.token_hex(16)
+        self,
+        stream: TextIO,
+        *,
+        image: str | None = None,
+        limit: int = STAGE_LIMIT,
+        new_token: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         self._stream = stream
+        self._title = f"{neutralise_log_line(image)}: stage" if image is not None else "stage"
         self._limit = limit
         self._new_token = new_token
         self._token: str | None = None
@@ -58,7 +64,7 @@ class GroupedBuildLog:
         self.close()
         self._token = self._new_token()
         self._open = stage
-        self._say(format_command("group", f"stage {neutralise_log_line(stage)}"))
+        self._say(format_command("group", f"{self._title} {neutralise_log_line(stage)}"))
         self._say(format_command("stop-commands", self._token))
 
     def line(self, stage: str, text: str) -> None:

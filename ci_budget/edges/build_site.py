@@ -39,14 +39,33 @@ class BuildSite:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiskNeeds:
+    """What a build needs of the host's disk, in bytes: `budget` for itself, `reserve` left beside it, and
+    `free_first` free before it starts (a factor of the expected image size; None where no size is expected)."""
+
+    budget: int | None
+    reserve: int
+    seeds_limit: int
+    free_first: int | None
+
+    def require_free(self, folder: Path) -> None:
+        """Raises UnmeasuredError unless the filesystem of `folder` has what must be free before a build."""
+        available = read_usage(folder).available
+        if self.free_first is not None and available < self.free_first:
+            raise UnmeasuredError(
+                f"the disk of {folder} has {format_size(available)} available; {format_size(self.free_first)} must be "
+                "free before this build (disk.free_factor times the expected image size)",
+                mend="Free space (`ci-budget prune --dry-run` shows what it could free), or lower disk.free_factor.",
+            )
+
+
 @contextlib.contextmanager
 def build_site(
     mode: DiskMode,
     root: Path,
     *,
-    budget: int | None,
-    reserve: int,
-    seeds_limit: int,
+    needs: DiskNeeds,
     bases: Sequence[BaseImage],
     bases_size: Callable[[DockerEngine], int],
     cancel: Cancel,
@@ -54,16 +73,17 @@ def build_site(
 ) -> Iterator[BuildSite]:
     """The site for one image. Raises UnmeasuredError when it cannot be had."""
     if mode.mode == "sandbox":
-        if budget is None:
+        if needs.budget is None:
             raise UnmeasuredError("a sandbox needs a size", mend="Set disk.budget in the config.")
+        needs.require_free(root)
         say("making the sandbox")
         with sandbox(
             root,
-            budget=budget,
-            reserve=reserve,
+            budget=needs.budget,
+            reserve=needs.reserve,
             bases=bases,
             settings=inherited_settings(),
-            seeds=SeedStore(root, limit=seeds_limit, reserve=reserve),
+            seeds=SeedStore(root, limit=needs.seeds_limit, reserve=needs.reserve),
             say=say,
         ) as box:
             yield BuildSite(
@@ -78,7 +98,7 @@ def build_site(
                 notes=box.notes,
             )
         return
-    with _host_site(mode, root, budget, reserve, bases_size, cancel, say) as site:
+    with _host_site(mode, root, needs, bases_size, cancel, say) as site:
         yield site
 
 
@@ -86,8 +106,7 @@ def build_site(
 def _host_site(
     mode: DiskMode,
     root: Path,
-    budget: int | None,
-    reserve: int,
+    needs: DiskNeeds,
     bases_size: Callable[[DockerEngine], int],
     cancel: Cancel,
     say: Callable[[str], None],
@@ -110,15 +129,16 @@ def _host_site(
                 f"the engine keeps its data in {folder}, which this user cannot see",
                 mend="Run as root for a sandbox, or give this user search permission on that path.",
             )
+        needs.require_free(folder)
         usage = read_usage(folder)
-        if usage.available <= reserve:
+        if usage.available <= needs.reserve:
             raise UnmeasuredError(
                 f"the engine's disk ({folder}) has {format_size(usage.available)} available, no more than the "
-                f"reserve of {format_size(reserve)}",
+                f"reserve of {format_size(needs.reserve)}",
                 mend="Free space (`ci-budget prune --dry-run` shows what it could free), or lower disk.reserve.",
             )
         zero = usage.used - base_level
-        watchdog = Watchdog(zero=zero, budget=budget, reserve=reserve, cancel=cancel)
+        watchdog = Watchdog(zero=zero, budget=needs.budget, reserve=needs.reserve, cancel=cancel)
         yield BuildSite(
             docker_host=address,
             watched=folder,

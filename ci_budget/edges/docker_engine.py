@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import docker
@@ -13,6 +12,7 @@ import docker.errors
 import docker.types
 
 from ci_budget.core.prune_plan import CacheEntry, StoredImage
+from ci_budget.edges.engine_storage import cache_entries, read_moment, stored_images
 from ci_budget.errors import UnmeasuredError
 
 OLDEST_ENGINE = (23, 0)
@@ -164,28 +164,8 @@ class DockerEngine:
         with _explained("asking the engine what takes its disk"):
             answer = self._client.api.df()
             held = {str(one["ImageID"]) for one in self._client.api.containers(all=True)}
-        images = [
-            StoredImage(
-                id=str(item["Id"]),
-                names=tuple(name for name in item.get("RepoTags") or () if name != "<none>:<none>"),
-                size=max(0, int(item["Size"]) - max(0, int(item.get("SharedSize") or 0))),
-                last_used=max(float(item.get("Created") or 0), self._tagged(str(item["Id"]))),
-                in_use=str(item["Id"]) in held,
-                whole=int(item["Size"]),
-            )
-            for item in answer.get("Images") or []
-        ]
-        cache = [
-            CacheEntry(
-                id=str(item["ID"]),
-                size=int(item.get("Size") or 0),
-                last_used=_moment(str(item.get("LastUsedAt") or item.get("CreatedAt") or "")),
-                in_use=bool(item.get("InUse")),
-                shared=bool(item.get("Shared")),
-            )
-            for item in answer.get("BuildCache") or []
-        ]
-        return images, cache
+        tagged = {str(item["Id"]): self._tagged(str(item["Id"])) for item in answer.get("Images") or []}
+        return stored_images(answer, held, tagged), cache_entries(answer)
 
     def prune_cache(self, older: int) -> int:
         """Remove build cache unused for `older` seconds or longer; returns the bytes that the engine says it freed."""
@@ -215,10 +195,10 @@ class DockerEngine:
     def _tagged(self, ident: str) -> float:
         try:
             with _explained(f"looking at the image {ident}"):
-                found = self._client.api.inspect_image(ident)
+                found: dict[str, Any] = self._client.images.get(ident).attrs
         except docker.errors.NotFound:
             return 0.0
-        return _moment(str((found.get("Metadata") or {}).get("LastTagTime") or ""))
+        return read_moment(str((found.get("Metadata") or {}).get("LastTagTime") or ""))
 
     def run_container(
         self,
@@ -272,15 +252,6 @@ def split_tag(name: str) -> tuple[str, str]:
     """`host:5000/app:1.2` -> (`host:5000/app`, `1.2`); without a tag it is `latest`."""
     repository, colon, tag = name.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (name, "latest")
-
-
-def _moment(text: str) -> float:
-    """Unix seconds of the engine's RFC 3339 times; 0 for Go's zero time and for what is no time."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return 0.0
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) if moment.year > 1 else 0.0
 
 
 @contextlib.contextmanager

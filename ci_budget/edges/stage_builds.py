@@ -15,7 +15,6 @@ from ci_budget.edges.buildx import BuildEnd, BuildRequest, Buildx, Cancel
 from ci_budget.edges.progress import Progress
 from ci_budget.edges.sampler import Sampler
 
-
 _LAST_LINES = 12
 _LONGEST_LINE = 400
 

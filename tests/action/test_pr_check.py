@@ -84,7 +84,10 @@ def test_a_change_within_the_budgets_passes_and_its_log_stays_text(widgets: Proj
     assert json.loads(outputs["metrics-json"])["app"]["metrics"]["layers"]["value"] == int(outputs["layers"])
     assert job.summaries().strip() == (uploaded(job) / "report.md").read_text().strip()
     # one group a stage, in which the lines that the build wrote are text
-    assert [name for name in job.commands("group") if name.startswith("stage ")] == ["stage build", "stage stage-1"]
+    assert [name for name in job.commands("group") if name.startswith("app: ")] == [
+        "app: stage build",
+        "app: stage stage-1",
+    ]
     assert "| ::error::injected by the build" in job.text
     assert "| ::stop-commands::hacked" in job.text
     assert "# #[error]injected by the build" in job.text
