@@ -22,6 +22,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "check": ("ci_budget.commands.check_options", "Build, measure, compare, report: the gate."),
     "baseline": ("ci_budget.commands.baseline_options", "Show the accepted values, or accept a report's."),
     "plan": ("ci_budget.commands.plan", "Print the images that a change touches."),
+    "doctor": ("ci_budget.commands.doctor_options", "Is this host fit? Each failing check says how to mend it."),
+    "prune": ("ci_budget.commands.prune_options", "Give back disk: own leftovers first, base images last."),
     "init": ("ci_budget.commands.init", "Start a config from the repository's Dockerfiles."),
     "validate": ("ci_budget.commands.validate", "Check the config, without an engine."),
     "schema": ("ci_budget.commands.schema", "Print the config's JSON Schema, for editors."),

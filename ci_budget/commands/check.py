@@ -121,7 +121,8 @@ def _measure(job: ImageJob, decided: DecidedLimits, bench: Workbench) -> ImageRe
     context: ContextFacts | None = None
     try:
         platform = bench.host.facts().platform if bench.host is not None else own_platform()
-        with prepared(job, platform=platform) as image:
+        refreshed = bench.mode.mode != "sandbox" and not bench.warm
+        with prepared(job, platform=platform, refreshed=refreshed) as image:
             context = image.context
             measured = measure_image(image, bench)
     except (UnmeasuredError, GateError) as error:

@@ -68,9 +68,10 @@ class PreparedImage:
 
 
 @contextlib.contextmanager
-def prepared(job: ImageJob, *, platform: str) -> Iterator[PreparedImage]:
+def prepared(job: ImageJob, *, platform: str, refreshed: bool) -> Iterator[PreparedImage]:
     """The plan of an image, with copies of its Dockerfile where stages cannot be built from the original.
 
+    `refreshed`: an engine with an older cache builds the stages, so each needs a name to be left out of it by.
     Raises ConfigError for what is the config's or the Dockerfile's fault, UnmeasuredError for a frontend that
     cannot be had.
     """
@@ -104,7 +105,7 @@ def prepared(job: ImageJob, *, platform: str) -> Iterator[PreparedImage]:
                 build_contexts=_contexts(image, job.folder),
                 network=None if image.network == "default" else image.network,
             ),
-            targets=tuple(_target(stage, plan, copies, dockerfile) for stage in plan.order),
+            targets=tuple(_target(stage, plan, copies, dockerfile, refreshed) for stage in plan.order),
             context=_measure_context(job, plan),
             bases=_bases(plan, image),
             redact=_redactor([*secret.values(), *_secret_values(image, job.folder)]),
@@ -138,10 +139,15 @@ class _Copies:
         self._text = neutralise(self._text)
         return self._write("whole", self._text), [f"built with the engine's own frontend instead of {wanted.image}"]
 
-    def until(self, stage: PlannedStage) -> Path:
-        """A copy that ends with `stage`, so that it is the last one."""
-        lines = self._text.splitlines(keepends=True)
-        return self._write(f"until-{stage.index}", b"".join(lines[: stage.end_line]))
+    def until(self, stage: PlannedStage, *, alias: str | None = None) -> Path:
+        """A copy that ends with `stage`, so that it is the last one; its FROM names it `alias`, where one is given."""
+        lines = self._text.split(b"\n")[: stage.end_line]
+        if alias is not None:
+            written = self._job.files.parsed.stages[stage.index]
+            platform = f"--platform={written.platform} " if written.platform else ""
+            lines[stage.line - 1] = f"FROM {platform}{written.base} AS {alias}".encode()
+            lines[stage.line : stage.from_end_line] = [b""] * (stage.from_end_line - stage.line)
+        return self._write(f"until-{stage.index}", b"\n".join([*lines, b""]))
 
     def _write(self, name: str, text: bytes) -> Path:
         folder = self._scratch / name
@@ -154,9 +160,14 @@ class _Copies:
         return copy
 
 
-def _target(stage: PlannedStage, plan: StagePlan, copies: _Copies, dockerfile: Path) -> Target:
-    last = len(plan.stages) - 1
-    if stage.index == last:
+def _target(stage: PlannedStage, plan: StagePlan, copies: _Copies, dockerfile: Path, refreshed: bool) -> Target:
+    ambiguous = stage.target_name is None or any(
+        other.name == stage.name for other in plan.stages if other.index != stage.index
+    )
+    if refreshed and ambiguous:
+        alias = f"ci-budget-stage-{stage.index}"
+        return Target(name=stage.name, target=alias, dockerfile=copies.until(stage, alias=alias), alias=alias)
+    if stage.index == len(plan.stages) - 1:
         return Target(name=stage.name, target=None, dockerfile=dockerfile)
     if stage.target_name is not None:
         return Target(name=stage.name, target=stage.target_name, dockerfile=dockerfile)

@@ -22,6 +22,8 @@ from ci_budget.errors import ConfigError
 
 NameMatch = Callable[[str], bool]
 
+_MOST_REMEMBERED = 4096
+
 
 @dataclass(frozen=True, kw_only=True)
 class IgnorePattern:
@@ -143,8 +145,8 @@ class Comparisons:
     def __init__(self, patterns: tuple[IgnorePattern, ...], tests: Sequence[PathTest]) -> None:
         self.patterns, self.tests = patterns, tests
         self._plans: dict[tuple[int, int, tuple[int, ...]], Plan] = {}
-        self._everywhere = tuple(test.place is None and not (test.lead or test.depth is not None) for test in tests)
-        self._local: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._bounded: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._placed: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def is_ignoring(self, index: int) -> bool:
         """What the pattern says of what it matches; -1 stands for no pattern."""
@@ -152,27 +154,22 @@ class Comparisons:
 
     def find_live(self, live: tuple[int, ...], held: int, directory: str) -> tuple[int, ...]:
         """Of the patterns that were live above, those that matter in this directory or below it."""
-        tests, local = self.tests, self._find_local(live)
-        lost = {index for index in local if not tests[index].reaches(directory)}
+        tests, bounded = self.tests, self._bounded.get(live)
+        if bounded is None:
+            bounded = tuple(index for index in live if tests[index].lead or tests[index].depth is not None)
+            self._bounded[live] = bounded
+        lost = [index for index in bounded if not tests[index].reaches(directory)]
         if lost or (live and live[0] <= held):
             return tuple([index for index in live if index > held and index not in lost])
         return live
 
     def find_active(self, live: tuple[int, ...], directory: str) -> tuple[int, ...]:
         """Of the live patterns, those whose directory part fits this directory."""
-        lost = {
-            index
-            for index in self._find_local(live)
-            if (place := self.tests[index].place) is not None and not place(directory)
-        }
+        tests, placed = self.tests, self._placed.get(live)
+        if placed is None:
+            placed = self._placed[live] = tuple(index for index in live if tests[index].place is not None)
+        lost = [index for index in placed if (place := tests[index].place) is not None and not place(directory)]
         return tuple([index for index in live if index not in lost]) if lost else live
-
-    def _find_local(self, live: tuple[int, ...]) -> tuple[int, ...]:
-        """Those that depend on the directory at all."""
-        local = self._local.get(live)
-        if local is None:
-            local = self._local[live] = tuple(index for index in live if not self._everywhere[index])
-        return local
 
     def plan(self, held: int, opened: int, active: tuple[int, ...], directory: str) -> Plan:
         """The comparisons for a directory with these results and these patterns."""
@@ -183,9 +180,9 @@ class Comparisons:
             above = tuple(index for index in active if index > opened)
             plan = Plan(
                 uniform=None if self._find_runs(active, held) else self.is_ignoring(held),
-                ignores=self._judge(active, held, directory),
+                ignores=Remembered(self._judge(active, held, directory)).__getitem__,
                 empties=self._judge(above, opened, directory) if opened > held else None,
-                touches=match_names(tests, directory),
+                touches=Remembered(match_names(tests, directory)).__getitem__,
                 members=tuple(
                     (index, self.patterns[index].exception, match_names([test], directory))
                     for index, test in zip(active, tests, strict=True)
@@ -222,6 +219,22 @@ class Comparisons:
             return default
 
         return judge
+
+
+class Remembered(dict[str, bool]):
+    """The answers of a comparison; in most trees the same names come again and again."""
+
+    __slots__ = ("_compare",)
+
+    def __init__(self, compare: NameMatch) -> None:
+        super().__init__()
+        self._compare = compare
+
+    def __missing__(self, name: str) -> bool:
+        answer = self._compare(name)
+        if len(self) < _MOST_REMEMBERED:
+            self[name] = answer
+        return answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

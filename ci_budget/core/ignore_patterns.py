@@ -88,7 +88,9 @@ class PathTest:
     def place(self) -> Match | None:
         """Test of the path's directory, ending in a slash (empty for the root); None: any directory will do."""
         items = self.alternatives[0][: self.split]
-        return None if self.split is None or items == (Skip(newline=True),) else compile_items(items)
+        if self.split is None or items == (Skip(newline=True),):
+            return None
+        return _has_no_newline if items == (Skip(),) else compile_items(items)
 
     @cached_property
     def name(self) -> NameTest | None:
@@ -106,6 +108,10 @@ class PathTest:
         if self.depth is not None and directory.count("/") > self.depth:
             return False
         return directory.startswith(self.lead) or self.lead.startswith(directory)
+
+
+def _has_no_newline(directory: str) -> bool:
+    return "\n" not in directory
 
 
 def build_test(alternatives: tuple[tuple[Item, ...], ...]) -> PathTest:

@@ -92,6 +92,14 @@ class PruneStep:
     names: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class PruneDone:
+    """One step that was tried. `kept`: why it stayed."""
+
+    step: PruneStep
+    kept: str | None = None
+
+
 def plan_steps(stock: Stock, rules: PruneRules, *, now: float) -> tuple[PruneStep, ...]:
     """Everything that may go, in order; a target decides later how far down the list it goes."""
     steps = [

@@ -3,7 +3,8 @@
 The private engine must not manage the firewall itself (it would rewrite the host engine's rules),
 so this module adds one masquerade rule and two accepts, each with the sandbox's comment, and takes
 exactly these away again. Forwarding in the kernel is switched on where it was off, and off again by
-the last sandbox that needed it.
+the last sandbox that needed it. Which sandboxes live is kept for the network namespace, not for a
+state directory: all of them share its firewall and its forwarding switch.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ci_budget.edges.processes import run
-from ci_budget.edges.state import Claim, living_ids, locked
+from ci_budget.edges.state import Claim, living_ids, locked, network_folder
 from ci_budget.errors import UnmeasuredError
 
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _DEFAULT_MTU = 1500
 _POOLS = ("10.213.0.0/16", "172.29.0.0/16", "192.168.240.0/20", "10.89.0.0/16", "100.88.0.0/16")
 _IPTABLES = ("iptables", "-w", "30")
+_BRIDGE = re.compile(r"cib[0-9a-f]{8}")
+_WAS_OFF = "forwarding-was-off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +40,16 @@ class PrivateNetwork:
 
 
 @contextlib.contextmanager
-def private_network(root: Path, claim: Claim) -> Iterator[PrivateNetwork]:
+def private_network(claim: Claim) -> Iterator[PrivateNetwork]:
     """A bridge on a free subnet, with NAT; all of it is gone afterwards."""
     try:
-        yield _create(root, claim)
+        yield _create(claim)
     finally:
-        remove_network(root, claim)
+        remove_network(claim)
 
 
-def _create(root: Path, claim: Claim) -> PrivateNetwork:
-    with locked(root / "network.lock"):
+def _create(claim: Claim) -> PrivateNetwork:
+    with _exclusively():
         subnet = free_subnet()
         mtu = default_mtu()
         address = f"{subnet.network_address + 1}/{subnet.prefixlen}"
@@ -62,22 +66,19 @@ def _create(root: Path, claim: Claim) -> PrivateNetwork:
         ):  # fmt: skip
             run([*_IPTABLES, *rule])
         if _FORWARD.read_text(encoding="ascii").strip() == "0":
-            (root / "forwarding-was-off").touch()
+            (network_folder() / _WAS_OFF).touch()
             _FORWARD.write_text("1\n", encoding="ascii")
     return PrivateNetwork(bridge=claim.bridge, address=address, mtu=mtu)
 
 
-def remove_network(root: Path, claim: Claim) -> None:
+def remove_network(claim: Claim) -> None:
     """Take away this sandbox's rules and bridge, whatever is there of them; restore forwarding after the last one."""
-    with locked(root / "network.lock"):
+    with _exclusively():
         for table, rule in marked_rules(claim.comment):
             run([*_IPTABLES, "-t", table, "-D", *rule], check=False)
-        if Path(f"/sys/class/net/{claim.bridge}").exists():
+        if claim.bridge in _links():
             run(["ip", "link", "delete", "dev", claim.bridge], check=False)
-        mark = root / "forwarding-was-off"
-        if mark.exists() and not (living_ids(root) - {claim.id}):
-            _FORWARD.write_text("0\n", encoding="ascii")
-            mark.unlink()
+        _restore_forwarding(living_ids() - {claim.id})
 
 
 def marked_rules(comment: str) -> list[tuple[str, list[str]]]:
@@ -94,19 +95,33 @@ def marked_rules(comment: str) -> list[tuple[str, list[str]]]:
     return found
 
 
-def remove_orphans(root: Path, living: set[str]) -> None:
-    """Take away bridges and rules of sandboxes whose folder is gone as well as its process."""
-    with locked(root / "network.lock"):
+def remove_orphans() -> None:
+    """Take away bridges and rules of sandboxes whose process is gone, whichever state directory they belonged to."""
+    with _exclusively():
+        living = living_ids()
         for table, rule in marked_rules("ci-budget:"):
             if rule[rule.index("--comment") + 1].removeprefix("ci-budget:") not in living:
                 run([*_IPTABLES, "-t", table, "-D", *rule], check=False)
-        for link in Path("/sys/class/net").glob("cib????????"):
-            if link.name.removeprefix("cib") not in living:
-                run(["ip", "link", "delete", "dev", link.name], check=False)
-        mark = root / "forwarding-was-off"
-        if mark.exists() and not living:
-            _FORWARD.write_text("0\n", encoding="ascii")
-            mark.unlink()
+        for name in _links():
+            if _BRIDGE.fullmatch(name) and name.removeprefix("cib") not in living:
+                run(["ip", "link", "delete", "dev", name], check=False)
+        _restore_forwarding(living)
+
+
+def _exclusively() -> contextlib.AbstractContextManager[None]:
+    return locked(network_folder() / "lock")
+
+
+def _restore_forwarding(living: set[str]) -> None:
+    mark = network_folder() / _WAS_OFF
+    if mark.exists() and not living:
+        _FORWARD.write_text("0\n", encoding="ascii")
+        mark.unlink()
+
+
+def _links() -> dict[str, int]:
+    """The interfaces and their MTU, as this network namespace has them (/sys may show another one's)."""
+    return {str(link["ifname"]): int(link["mtu"]) for link in json.loads(run(["ip", "-json", "link", "show"]).text)}
 
 
 def free_subnet() -> ipaddress.IPv4Network:
@@ -126,7 +141,8 @@ def free_subnet() -> ipaddress.IPv4Network:
 
 def default_mtu() -> int:
     """The MTU of the interface that carries the default route; 1500 without one."""
+    links = _links()
     for route in json.loads(run(["ip", "-json", "-4", "route", "show", "default"]).text or "[]"):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            return int(Path(f"/sys/class/net/{route['dev']}/mtu").read_text(encoding="ascii"))
+        if route.get("dev") in links:
+            return links[route["dev"]]
     return _DEFAULT_MTU

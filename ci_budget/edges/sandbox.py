@@ -23,7 +23,7 @@ from ci_budget.edges.private_network import PrivateNetwork, private_network, rem
 from ci_budget.edges.processes import run
 from ci_budget.edges.seeds import SeedFacts, SeedStore
 from ci_budget.edges.signals import shielded
-from ci_budget.edges.state import Claim, abandoned, claimed, living_ids, mending
+from ci_budget.edges.state import Claim, abandoned, claimed, mending
 from ci_budget.errors import CiBudgetError, UnmeasuredError
 
 _PROGRAMS = ("dockerd", "containerd", "runc", "mkfs.ext4", "e2image", "losetup", "mount", "umount", "iptables", "ip")
@@ -79,10 +79,10 @@ def sandbox(
     with claimed(root) as claim:
         try:
             with contextlib.ExitStack() as stack:
-                yield _open(stack, root, claim, budget, bases, settings, seeds, say)
+                yield _open(stack, claim, budget, bases, settings, seeds, say)
         finally:
             with shielded():
-                demolish(root, claim)
+                demolish(claim)
 
 
 def check_room(root: Path, *, budget: int, reserve: int) -> None:
@@ -98,12 +98,12 @@ def check_room(root: Path, *, budget: int, reserve: int) -> None:
         )
 
 
-def demolish(root: Path, claim: Claim) -> None:
+def demolish(claim: Claim) -> None:
     """Remove everything of one sandbox, however far it came. The first failure is raised at the end."""
     failure: CiBudgetError | None = None
     steps: tuple[Callable[[], None], ...] = (
         lambda: stop_engine(claim),
-        lambda: remove_network(root, claim),
+        lambda: remove_network(claim),
         lambda: loops.detach(claim.disk, claim.mount),
     )
     for step in steps:
@@ -122,15 +122,14 @@ def mend(root: Path) -> list[str]:
     with mending(root), shielded():
         found = abandoned(root)
         for claim in found:
-            demolish(root, claim)
+            demolish(claim)
         if shutil.which("iptables") and shutil.which("ip"):
-            remove_orphans(root, living_ids(root))
+            remove_orphans()
     return [claim.id for claim in found]
 
 
 def _open(
     stack: contextlib.ExitStack,
-    root: Path,
     claim: Claim,
     budget: int,
     bases: Sequence[BaseImage],
@@ -140,29 +139,23 @@ def _open(
 ) -> Sandbox:
     file_size = loops.file_size_for(budget)
     key = seeds.key(
-        bases={base.reference: base.image_id or "" for base in bases},
+        bases={base.reference: base.image_id or f"pulled for {base.platform}" for base in bases},
         file_size=file_size,
         inodes=loops.inodes_for(budget),
         engine=run(["dockerd", "--version"]).text.strip(),
     )
     notes: list[str] = []
     loops.reserve_file(claim.disk, file_size)
-    network = stack.enter_context(private_network(root, claim))
-    facts = _restore(claim, seeds, key, notes)
-    seeded = facts is not None
-    if facts is None:
+    network = stack.enter_context(private_network(claim))
+    opened = _open_seed(stack, claim, network, settings, seeds, key, notes)
+    seeded = opened is not None
+    if opened is None:
         facts = _plant(claim, network, budget, bases, settings, say)
         complaint = seeds.keep(key, claim.disk, facts)
         if complaint:
             notes.append(f"no seed was kept: {complaint}")
-    stack.enter_context(loops.mounted(claim.disk, claim.mount))
-    engine = stack.enter_context(private_engine(claim, network, settings))
-    missing = _missing_bases(engine, facts)
-    if missing:
-        seeds.drop(key)
-        raise UnmeasuredError(
-            f"the seed lacks the image {missing[0]}, though it says otherwise; it was removed", mend="Run again."
-        )
+        opened = facts, _start(stack, claim, network, settings, facts)
+    facts, engine = opened
     run(["sync", "--file-system", claim.mount])
     usage = read_usage(claim.mount)
     ceiling = budget // loops.BLOCK * loops.BLOCK
@@ -182,20 +175,49 @@ def _open(
     )
 
 
-def _restore(claim: Claim, seeds: SeedStore, key: str, notes: list[str]) -> SeedFacts | None:
-    seed = seeds.find(key)
-    if seed is None:
-        return None
+def _start(
+    stack: contextlib.ExitStack,
+    claim: Claim,
+    network: PrivateNetwork,
+    settings: Mapping[str, Any],
+    facts: SeedFacts,
+) -> PrivateEngine:
+    """Mount the filesystem and start the engine on it, with its bases. Raises UnmeasuredError when one is missing."""
+    stack.enter_context(loops.mounted(claim.disk, claim.mount))
+    engine = stack.enter_context(private_engine(claim, network, settings))
+    missing = _missing_bases(engine, facts)
+    if missing:
+        raise UnmeasuredError(f"the sandbox lacks the base image {missing[0]}, though it was brought in")
+    return engine
+
+
+def _open_seed(
+    stack: contextlib.ExitStack,
+    claim: Claim,
+    network: PrivateNetwork,
+    settings: Mapping[str, Any],
+    seeds: SeedStore,
+    key: str,
+    notes: list[str],
+) -> tuple[SeedFacts, PrivateEngine] | None:
+    """The engine started on a copy of the seed; None when there is none, or it is of no use and was removed."""
+    size = claim.disk.stat().st_size
     try:
+        seed = seeds.find(key)
+        if seed is None:
+            return None
         loops.fill_from(seed.disk, claim.disk)
         run(["e2fsck", "-n", "-f", claim.disk], timeout=600)
+        with contextlib.ExitStack() as attempt:
+            engine = _start(attempt, claim, network, settings, seed.facts)
+            stack.push(attempt.pop_all())
     except (UnmeasuredError, OSError) as error:
         seeds.drop(key)
         notes.append(f"a damaged seed was removed ({str(error).splitlines()[0][:200]})")
         claim.disk.unlink()
-        loops.reserve_file(claim.disk, seed.facts.file_size)
+        loops.reserve_file(claim.disk, size)
         return None
-    return seed.facts
+    return seed.facts, engine
 
 
 def _plant(

@@ -15,13 +15,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ci_budget.edges.filesystem import read_usage
 from ci_budget.edges.loop_filesystem import copy_used_blocks
 from ci_budget.edges.state import locked
+from ci_budget.errors import UnmeasuredError
 
-_FORMAT = 1
+_FORMAT = 2
 _FACTS_LIMIT = 1_000_000
 
 
 class SeedFacts(BaseModel):
-    """Beside each seed: what lies in it. `empty_used`: bytes in use with the engine running and no image."""
+    """Beside each seed: what lies in it. `empty_used`: bytes in use with the engine running and no image.
+
+    `written`: the disk's modification time in nanoseconds; whoever changes the disk afterwards moves it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,6 +35,7 @@ class SeedFacts(BaseModel):
     bases: dict[str, str]
     bases_used: int
     file_size: int
+    written: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,10 @@ class Seed:
 
     disk: Path
     facts: SeedFacts
+
+
+class DamagedSeedError(UnmeasuredError):
+    """A seed is not what was kept; what it says of itself cannot be believed."""
 
 
 class SeedStore:
@@ -56,17 +65,27 @@ class SeedStore:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def find(self, key: str) -> Seed | None:
-        """The seed of that key, marked as used now; None when there is none, or it is damaged."""
+        """The seed of that key, marked as used now; None when there is none.
+
+        Raises DamagedSeedError when its facts cannot be read, or somebody changed it since it was kept.
+        """
         disk, facts = self._disk(key), self._facts(key)
+        if not disk.exists() and not facts.exists():
+            return None
         try:
             if facts.stat().st_size > _FACTS_LIMIT:
-                return None
+                raise DamagedSeedError("its facts are too large")
             seed = Seed(disk=disk, facts=SeedFacts.model_validate_json(facts.read_bytes()))
-            if seed.facts.format != _FORMAT or disk.stat().st_size != seed.facts.file_size:
-                return None
-            os.utime(disk)
-        except (OSError, ValidationError):
-            return None
+            levels = disk.stat()
+            if seed.facts.format != _FORMAT or levels.st_size != seed.facts.file_size:
+                raise DamagedSeedError("its size or format is not what it was")
+            if levels.st_mtime_ns != seed.facts.written:
+                raise DamagedSeedError("somebody wrote to it")
+            os.utime(facts)
+        except ValidationError as error:
+            raise DamagedSeedError("its facts cannot be read") from error
+        except OSError as error:
+            raise DamagedSeedError(f"it cannot be read: {error.strerror}") from error
         return seed
 
     def keep(self, key: str, disk: Path, facts: SeedFacts) -> str | None:
@@ -88,7 +107,9 @@ class SeedStore:
                 copy_used_blocks(disk, partial)
                 with partial.open("rb") as handle:
                     os.fsync(handle.fileno())
-                self._facts(key).write_text(facts.model_dump_json(), encoding="utf-8")
+                    written = os.fstat(handle.fileno()).st_mtime_ns
+                kept = facts.model_copy(update={"written": written})
+                self._facts(key).write_text(kept.model_dump_json(), encoding="utf-8")
                 partial.replace(self._disk(key))
             finally:
                 partial.unlink(missing_ok=True)
@@ -102,9 +123,14 @@ class SeedStore:
     def sizes(self) -> dict[str, int]:
         """Bytes on disk of each seed, by key, longest unused first."""
         with contextlib.suppress(OSError):
-            disks = sorted(self._folder.glob("*.ext4"), key=lambda path: path.stat().st_mtime)
+            disks = sorted(self._folder.glob("*.ext4"), key=self._last_use)
             return {disk.stem: disk.stat().st_blocks * 512 for disk in disks}
         return {}
+
+    def _last_use(self, disk: Path) -> float:
+        """A use touches the facts; the disk itself is never touched again."""
+        facts = self._facts(disk.stem)
+        return (facts if facts.exists() else disk).stat().st_mtime
 
     def _make_room(self, allowed: int, *, keep: str) -> None:
         sizes = self.sizes()

@@ -24,13 +24,24 @@ class Target:
     """A stage to build: its name, what buildx is asked for (None: the last stage), and the Dockerfile to build from.
 
     A stage without a name of its own cannot be asked for: it is built from a copy that ends with it. Where that
-    leaves a single stage, the engine leaves the stage out of its step names (`alone`).
+    leaves a single stage, the engine leaves the stage out of its step names (`alone`). `alias` is the name that such
+    a copy gives the stage, where it must have one.
     """
 
     name: str
     target: str | None
     dockerfile: Path
     alone: bool = False
+    alias: str | None = None
+
+    def shown(self, vertex: Vertex) -> str:
+        """A step's name as it is in a build of the whole Dockerfile."""
+        if self.alone and vertex.is_step:
+            return f"[{self.name} {vertex.name[1:]}"
+        if self.alias is not None and vertex.is_step:
+            head, bracket, rest = vertex.name.partition("]")
+            return head.replace(f"{self.alias} ", f"{self.name} ", 1) + bracket + rest
+        return vertex.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +134,10 @@ class StageBuilder:
         self._sampler.sample()
         vertex = change.vertex
         if change.kind == "started" and vertex.is_step and not vertex.cached and vertex.digest not in self._seen:
-            self._progress.doing(self._redact(vertex.name))
+            self._progress.doing(self._redact(target.shown(vertex)))
 
     def _place(self, target: Target, vertex: Vertex) -> Location:
-        name = f"[{target.name} {vertex.name[1:]}" if target.alone and vertex.is_step else vertex.name
-        return self._locate(name)
+        return self._locate(target.shown(vertex))
 
     def _record_steps(self, target: Target, events: BuildEvents) -> None:
         """Steps that ran; one that came from the cache counts only where it was not seen to run before."""
@@ -140,7 +150,7 @@ class StageBuilder:
             place = self._place(target, vertex)
             self._recording.steps.append(
                 StepRecord(
-                    name=self._redact(vertex.name),
+                    name=self._redact(target.shown(vertex)),
                     stage=place.stage,
                     line=place.line,
                     start=vertex.started - offset,
@@ -166,7 +176,7 @@ class StageBuilder:
             return
         place = self._place(target, vertex)
         recording.failed = FailedStep(
-            name=self._redact(vertex.name),
+            name=self._redact(target.shown(vertex)),
             stage=place.stage or target.name,
             line=place.line,
             start=max(start, (vertex.started or 0) - offset),
@@ -179,7 +189,7 @@ class StageBuilder:
 
 def _refreshing(target: Target, whole: bool) -> tuple[str, ...]:
     """The options that keep buildx from reusing an older cache for this target, but not for the stages before it."""
-    return ("--no-cache",) if whole else ("--no-cache-filter", target.name)
+    return ("--no-cache",) if whole else ("--no-cache-filter", target.alias or target.name)
 
 
 def _latest_running(events: BuildEvents) -> Vertex | None:

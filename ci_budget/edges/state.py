@@ -90,9 +90,12 @@ def claimed(root: Path) -> Iterator[Claim]:
         handle = os.open(folder / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX)
         os.write(handle, f"{os.getpid()}\n".encode())
+    living = network_folder() / f"{ident}.owner"
     try:
-        yield Claim(id=ident, folder=folder)
+        with locked(living):
+            yield Claim(id=ident, folder=folder)
     finally:
+        living.unlink(missing_ok=True)
         os.close(handle)
 
 
@@ -114,17 +117,25 @@ def abandoned(root: Path) -> list[Claim]:
     ]
 
 
-def living_ids(root: Path) -> set[str]:
-    """The ids of the sandboxes below `root` whose process lives."""
-    sandboxes = root / "sandboxes"
-    if not sandboxes.is_dir():
-        return set()
-    return {folder.name for folder in sandboxes.iterdir() if folder.is_dir() and _is_owned(folder)}
+def network_folder() -> Path:
+    """What this machine's sandboxes share, whatever their state directory: one folder a network namespace."""
+    folder = RUN_ROOT / f".net-{Path('/proc/self/ns/net').stat().st_ino}"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    return folder
+
+
+def living_ids() -> set[str]:
+    """The ids of all sandboxes in this network namespace whose process lives."""
+    return {owner.stem for owner in network_folder().glob("*.owner") if _is_locked(owner)}
 
 
 def _is_owned(folder: Path) -> bool:
+    return _is_locked(folder / "owner")
+
+
+def _is_locked(path: Path) -> bool:
     try:
-        handle = os.open(folder / "owner", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return False
     try:

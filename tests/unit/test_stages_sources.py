@@ -88,6 +88,13 @@ def test_a_named_context_stands_in_for_a_stage_and_for_an_image() -> None:
     ]
 
 
+def test_what_only_a_replaced_stage_needs_is_looked_up_but_not_built() -> None:
+    text = "FROM a AS one\nRUN x\nFROM b AS two\nCOPY --from=one / /\nFROM c\nCOPY --from=two / /\n"
+    found = plan(text, contexts=["two"])
+    assert [stage.name for stage in found.order] == ["stage-2"]
+    assert [(one.written, one.used) for one in found.externals] == [("a", False), ("c", True)]
+
+
 def test_a_named_context_may_be_for_one_platform() -> None:
     text = "FROM python\n"
     assert plan(text, contexts=["python::linux/amd64"]).externals == ()

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from ci_budget.core.prune_plan import PruneKind, PruneStep
+from ci_budget.core.prune_plan import PruneDone, PruneKind, PruneStep
 from ci_budget.core.render.escape import escape_terminal, silence_commands
 from ci_budget.core.units import format_size
 
 _SHOWN = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class PruneDone:
-    """One step that was tried. `kept`: why it stayed."""
-
-    step: PruneStep
-    kept: str | None = None
 
 
 def render_prune_plan(steps: Sequence[PruneStep], available: Mapping[str, int], target: int | None) -> str:
