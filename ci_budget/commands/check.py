@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from ci_budget.commands.check_jobs import CheckPlan, plan_check
 from ci_budget.commands.check_options import CheckOptions
 from ci_budget.commands.check_output import deliver, new_log, new_progress, report_folder
 from ci_budget.commands.measuring import Workbench, measure_image
-from ci_budget.commands.preparation import ImageJob, environment_names, prepared
+from ci_budget.commands.preparation import ImageJob, environment_names, prepared, secret_files
 from ci_budget.core.gate import GateOptions, judge_image, judge_run
 from ci_budget.core.limits import DecidedLimits
 from ci_budget.core.measured_image import ContextFacts, unmeasured_image
 from ci_budget.core.report import ImageReport
 from ci_budget.edges import signals
 from ci_budget.edges.build_site import open_host_engine
+from ci_budget.edges.config_file import repository_root
 from ci_budget.edges.disk_mode import DiskMode, choose_mode, own_platform
 from ci_budget.edges.docker_engine import DockerEngine
 from ci_budget.edges.git import head_commit
 from ci_budget.edges.github import read_context
+from ci_budget.edges.privileged_container import container_problem, rerun_in_container
 from ci_budget.edges.privileges import give_to_caller, rerun_as_root, sudo_works
 from ci_budget.edges.progress import Progress
 from ci_budget.edges.report_files import ReportFolder
@@ -37,9 +41,9 @@ def run_check(options: CheckOptions) -> int:
     github = read_context(os.environ)
     started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     plan = plan_check(options, github)
-    if _wants_sudo(options, plan):
-        rerun_as_root([name for job, _ in plan.jobs for name in environment_names(job.image)])
-    folder = ReportFolder.open(report_folder(options, github, [job.files.context for job, _ in plan.jobs]))
+    target = report_folder(options, github, [job.files.context for job, _ in plan.jobs])
+    _become_root(options, plan, target)
+    folder = ReportFolder.open(target)
     gate = GateOptions(
         fail_on=options.fail_on,
         require_baseline=options.require_baseline,
@@ -102,10 +106,31 @@ def _check_images(
             host.close()
 
 
-def _wants_sudo(options: CheckOptions, plan: CheckPlan) -> bool:
-    """A sandbox needs root; a user who may become root without a password gets it."""
-    wanted = plan.jobs[0][0].disk.mode
-    return os.geteuid() != 0 and wanted in ("auto", "sandbox") and not options.warm and sudo_works()
+def _become_root(options: CheckOptions, plan: CheckPlan, target: Path) -> None:
+    """A sandbox needs root: by sudo without a password, else in a privileged container by the Docker socket.
+
+    Does not return where one of them can be had.
+    """
+    disk = plan.jobs[0][0].disk
+    if os.geteuid() == 0 or disk.mode == "host" or options.warm:
+        return
+    names = [name for job, _ in plan.jobs for name in environment_names(job.image)]
+    if sudo_works():
+        rerun_as_root(names)
+    host, _ = open_host_engine()
+    if host is None or container_problem(host) is not None:
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    written = [path.resolve().parent for path in (options.output, options.export) if path is not None]
+    folders = [plan.folder, repository_root(Path.cwd()), target, *written]
+    folders += [path.parent for job, _ in plan.jobs for path in secret_files(job)]
+    rerun_in_container(
+        host,
+        sandbox_image=disk.sandbox_image,
+        also_kept=names,
+        folders=folders,
+        say=lambda text: print(text, file=sys.stderr),  # noqa: T201 - before there is a progress line
+    )
 
 
 def _mode(options: CheckOptions, plan: CheckPlan, host: DockerEngine | None, problem: str) -> DiskMode:

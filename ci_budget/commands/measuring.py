@@ -104,10 +104,10 @@ class _Session:
 
     def run(self, gpu: Gpu | None) -> ImageReport:
         prepared, job = self.prepared, self.prepared.job
-        self._check_targets()
         name = f"{REPOSITORY}-{job.name.lower().replace('/', '-')}:measured"
         records = self._cache_ids()
         try:
+            self._check_targets()
             recording, succeeded = self._build(name)
             failure = find_failure(recording, timeout=job.image.timeout, enforced=self.site.enforced)
             built: dict[int, BuiltStage] = {}

@@ -164,14 +164,16 @@ def _target(stage: PlannedStage, plan: StagePlan, copies: _Copies, dockerfile: P
     ambiguous = stage.target_name is None or any(
         other.name == stage.name for other in plan.stages if other.index != stage.index
     )
+    alone = stage.index == 0 and len(plan.stages) > 1
     if refreshed and ambiguous:
         alias = f"ci-budget-stage-{stage.index}"
-        return Target(name=stage.name, target=alias, dockerfile=copies.until(stage, alias=alias), alias=alias)
+        copy = copies.until(stage, alias=alias)
+        return Target(name=stage.name, target=alias, dockerfile=copy, alone=alone, alias=alias)
     if stage.index == len(plan.stages) - 1:
         return Target(name=stage.name, target=None, dockerfile=dockerfile)
     if stage.target_name is not None:
         return Target(name=stage.name, target=stage.target_name, dockerfile=dockerfile)
-    return Target(name=stage.name, target=None, dockerfile=copies.until(stage), alone=stage.index == 0)
+    return Target(name=stage.name, target=None, dockerfile=copies.until(stage), alone=alone)
 
 
 def _arguments(image: ImageConfig) -> dict[str, str | None]:
@@ -186,6 +188,12 @@ def environment_names(image: ImageConfig) -> list[str]:
     """The environment variables that an image's build takes values from."""
     arguments = [name for name, value in image.build_args.items() if value in (None, "")]
     return [*arguments, *(secret.env for secret in image.secrets if secret.env is not None)]
+
+
+def secret_files(job: ImageJob) -> list[Path]:
+    """The files that an image's secrets come from."""
+    found = [_secret(secret, job.folder).src for secret in job.image.secrets]
+    return [Path(source) for source in found if source is not None]
 
 
 def _contexts(image: ImageConfig, folder: Path) -> dict[str, str]:
@@ -213,8 +221,8 @@ def _measure_context(job: ImageJob, plan: StagePlan) -> ContextFacts:
     measure = measure_context(job.files.context, read_ignore_rules(job.files.context, job.files.dockerfile))
     sources = plan.context_sources
     known = not any(source.unresolved for source in sources)
-    paths = [source.path for source in sources] if known else ["."]
-    return ContextFacts(size=measure.size, files=measure.files, referenced=referenced_size(measure, paths))
+    referenced = referenced_size(measure, sources if known else ["."])
+    return ContextFacts(size=measure.size, files=measure.files, referenced=referenced)
 
 
 def _secret(secret: Secret, folder: Path) -> Secret:

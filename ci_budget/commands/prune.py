@@ -81,7 +81,6 @@ def _prune(options: PruneOptions, host: DockerEngine | None, references: list[st
         bases=options.bases,
         protected=frozenset(protected),
         keep=options.keep,
-        target_free=options.target_free,
     )
     steps = plan_steps(store.stock(), rules, now=time.time())
     target = options.target_free

@@ -94,7 +94,7 @@ def _peak_metric(recording: Recording | None, failure: Failure | None, no_peak: 
     peak = recording.peak()
     if peak is None:
         return PeakMetric(value=None, unit="bytes", message="too few samples: the disk level could not be read")
-    hit = failure is not None and failure.kind == "ceiling" and recording.ceiling is not None
+    hit = failure is not None and failure.kind == "ceiling"
     finished = failure is None or failure.kind in ("ceiling", "smoke")
     message = ""
     if not finished:
@@ -104,7 +104,7 @@ def _peak_metric(recording: Recording | None, failure: Failure | None, no_peak: 
             f"the level went unseen for {peak.widest_gap * 1000:.0f} ms, more than {WIDEST_GAP * 1000:.0f} ms: "
             "the machine was too busy to measure"
         )
-    value = recording.ceiling if hit else peak.observed
+    value = recording.ceiling if hit and recording.ceiling is not None else peak.observed
     return PeakMetric(
         value=None if message else value,
         unit="bytes",

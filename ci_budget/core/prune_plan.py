@@ -39,14 +39,13 @@ class CacheEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredImage:
-    """An image of the engine. `size`: what goes with it alone, of `whole`; `last_used`: created, pulled or tagged."""
+    """An image of the engine. `size`: what goes with it alone; `last_used`: created, pulled or tagged last."""
 
     id: str
     names: tuple[str, ...]
     size: int
     last_used: float
     in_use: bool
-    whole: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +76,6 @@ class PruneRules:
     bases: bool = False
     protected: frozenset[str] = frozenset()
     keep: tuple[str, ...] = ()
-    target_free: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

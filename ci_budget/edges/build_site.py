@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from ci_budget.edges.state import try_lock
 from ci_budget.errors import UnmeasuredError
 
 _CANCEL_DELAY = 1.0  # seconds until a cancelled build stops writing, measured on a 600 MB/s writer
+_RATE_WINDOW = 0.5  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,27 +157,26 @@ def _host_site(
 
 
 class Watchdog:
-    """Cancels a build before it crosses the budget or the host's reserve: looks ahead by write rate x cancel delay."""
+    """Cancels a build before it crosses the budget or the host's reserve: looks ahead by write rate x cancel delay.
+
+    The rate is the rise within the last half second: a step that writes its files at once is no endless writer.
+    """
 
     def __init__(self, *, zero: int, budget: int | None, reserve: int, cancel: Cancel) -> None:
         self._zero, self._budget, self._reserve, self._cancel = zero, budget, reserve, cancel
-        self._time: float | None = None
-        self._used = 0
-        self._rate = 0.0
+        self._levels: deque[tuple[float, int]] = deque()
 
     def __call__(self, now: float, usage: Usage) -> None:
-        """Look at one sample."""
-        if self._time is not None and now - self._time >= 0.1:
-            rise = max(0.0, (usage.used - self._used) / (now - self._time))
-            self._rate = max(rise, self._rate * 0.7)
-            self._time, self._used = now, usage.used
-        elif self._time is None:
-            self._time, self._used = now, usage.used
-        ahead = int(self._rate * _CANCEL_DELAY)
+        """Look at one sample, taken at `now` seconds."""
+        self._levels.append((now, usage.used))
+        while self._levels[0][0] < now - _RATE_WINDOW:
+            self._levels.popleft()
+        rate = (usage.used - min(used for _, used in self._levels)) / _RATE_WINDOW
+        ahead = int(rate * _CANCEL_DELAY)
         used = usage.used - self._zero
         if self._budget is not None and used + ahead > self._budget:
             self._cancel(
-                f"the build used {format_size(used)}, growing by {format_size(int(self._rate))} a second, and was "
+                f"the build used {format_size(used)}, growing by {format_size(int(rate))} a second, and was "
                 f"cancelled before it crossed the disk budget of {format_size(self._budget)}"
             )
         elif usage.available - ahead < self._reserve:

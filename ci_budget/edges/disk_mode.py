@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ci_budget.edges.docker_engine import DockerEngine
+from ci_budget.edges.privileges import way_to_root
 from ci_budget.edges.sandbox import check_programs
 from ci_budget.errors import UnmeasuredError
 
@@ -36,12 +37,12 @@ def choose_mode(wanted: str, host: DockerEngine | None, host_problem: str) -> Di
             if wanted == "sandbox" or host is None:
                 raise
             return _fallback(host, local, error.what)
-        return DiskMode(mode="sandbox", reason="asked for" if wanted == "sandbox" else "this user is root")
+        return DiskMode(mode="sandbox", reason=way_to_root())
     if wanted == "sandbox" or host is None:
         raise UnmeasuredError(
             "a sandbox needs root here",
-            mend="Allow this user `sudo` without a password, or use `--disk-mode host`, where the budget is watched, "
-            "not enforced.",
+            mend="Allow this user `sudo` without a password, or give it the socket of a Docker engine that allows "
+            "privileged containers; in `--disk-mode host` the budget is watched, not enforced.",
         )
     return _fallback(host, local, "this user is not root")
 

@@ -139,6 +139,12 @@ class DockerEngine:
         with contextlib.suppress(docker.errors.NotFound), _explained(f"removing {reference}"):
             self._client.api.remove_image(reference, force=True)
 
+    def container_labels(self, label: str) -> list[tuple[str, str]]:
+        """Id and value of every container with a label."""
+        with _explained("listing containers"):
+            found = self._client.api.containers(all=True, filters={"label": label})
+        return [(str(item["Id"]), str((item.get("Labels") or {}).get(label, ""))) for item in found]
+
     def cache_records(self) -> list[CacheRecord]:
         """The build cache, record by record."""
         with _explained("listing the build cache"):
@@ -149,56 +155,18 @@ class DockerEngine:
         ]
 
     def drop_cache_records(self, ids: Sequence[str]) -> None:
-        """Remove these records of the build cache, and no others."""
-        for ident in ids:
-            with _explained("removing build cache"):
-                self._client.api.prune_builds(filters=cast("Any", {"id": ident}), all=True)
-
-    def log_driver(self) -> str:
-        """The log driver that containers get unless they name another."""
-        with _explained("asking the engine what it is"):
-            return str(self._client.info().get("LoggingDriver", ""))
-
-    def storage(self) -> tuple[list[StoredImage], list[CacheEntry]]:
-        """Images with what would go with each, and the build cache; `last_used` as far as the engine remembers."""
-        with _explained("asking the engine what takes its disk"):
-            answer = self._client.api.df()
-            held = {str(one["ImageID"]) for one in self._client.api.containers(all=True)}
-        tagged = {str(item["Id"]): self._tagged(str(item["Id"])) for item in answer.get("Images") or []}
-        return stored_images(answer, held, tagged), cache_entries(answer)
-
-    def prune_cache(self, older: int) -> int:
-        """Remove build cache unused for `older` seconds or longer; returns the bytes that the engine says it freed."""
-        with _explained("removing build cache"):
-            done = self._client.api.prune_builds(filters=cast("Any", {"until": f"{older}s"}), all=True)
-        return int(done.get("SpaceReclaimed") or 0)
-
-    def drop_unused_image(self, ident: str, names: Sequence[str]) -> None:
-        """Remove an image by its names, or its id where it has none, never by force.
-
-        Raises UnmeasuredError when a container or another image needs it.
-        """
-        for reference in names or (ident,):
-            with contextlib.suppress(docker.errors.NotFound), _explained(f"removing {reference}"):
-                self._client.api.remove_image(reference, force=False)
-
-    def labelled_containers(self, label: str) -> list[str]:
-        """The ids of all containers with that label, whether they run or not."""
-        with _explained("listing containers"):
-            return [str(one["Id"]) for one in self._client.api.containers(all=True, filters={"label": label})]
-
-    def remove_container(self, ident: str) -> None:
-        """End and remove a container with its anonymous volumes."""
-        with contextlib.suppress(docker.errors.NotFound), _explained("removing a container"):
-            self._client.api.remove_container(ident, force=True, v=True)
-
-    def _tagged(self, ident: str) -> float:
-        try:
-            with _explained(f"looking at the image {ident}"):
-                found: dict[str, Any] = self._client.images.get(ident).attrs
-        except docker.errors.NotFound:
-            return 0.0
-        return read_moment(str((found.get("Metadata") or {}).get("LastTagTime") or ""))
+        """Remove these records of the build cache, and no others. One that another is built on stays until that one is
+        gone; one that is in use stays."""
+        left = list(ids)
+        removed = True
+        while left and removed:
+            removed = False
+            for ident in left.copy():
+                with _explained("removing build cache"):
+                    answer = self._client.api.prune_builds(filters=cast("Any", {"id": ident}), all=True)
+                if ident in (answer.get("CachesDeleted") or ()):
+                    left.remove(ident)
+                    removed = True
 
     def run_container(
         self,

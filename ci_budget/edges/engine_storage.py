@@ -16,7 +16,6 @@ def stored_images(answer: Mapping[str, Any], held: set[str], tagged: Mapping[str
             id=str(item["Id"]),
             names=tuple(name for name in item.get("RepoTags") or () if name != "<none>:<none>"),
             size=max(0, int(item["Size"]) - max(0, int(item.get("SharedSize") or 0))),
-            whole=int(item["Size"]),
             last_used=max(float(item.get("Created") or 0), tagged.get(str(item["Id"]), 0.0)),
             in_use=str(item["Id"]) in held or int(item.get("Containers") or 0) > 0,
         )

@@ -30,6 +30,8 @@ DEFAULT_API = "https://api.github.com"
 VARIABLE_PREFIXES = ("GITHUB_", "RUNNER_")
 """How the names of the variables start that are read here; whoever starts us again has to hand them on."""
 
+_FOLDERS = ("RUNNER_TEMP", "GITHUB_WORKSPACE")
+_FILES = ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_EVENT_PATH")
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MERGE_REF = re.compile(r"refs/pull/\d+/merge")
 _OUTPUT_NAME = re.compile(r"[a-z][a-z0-9-]*")
@@ -141,6 +143,12 @@ def read_context(environ: Mapping[str, str]) -> GitHubContext:
         output_file=_path(environ, "GITHUB_OUTPUT"),
         summary_file=_path(environ, "GITHUB_STEP_SUMMARY"),
     )
+
+
+def runner_folders(environ: Mapping[str, str]) -> list[Path]:
+    """The folders of the job that a run elsewhere on this machine (in a container) must see under the same paths."""
+    folders = [Path(environ[name]) for name in _FOLDERS if environ.get(name)]
+    return folders + [Path(environ[name]).parent for name in _FILES if environ.get(name)]
 
 
 def cut_summary(markdown: str, *, room: int) -> str:

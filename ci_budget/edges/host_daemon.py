@@ -9,6 +9,8 @@ from typing import Any
 from ci_budget.errors import UnmeasuredError
 
 _LIMIT = 1_000_000
+_DEFAULT = Path("/etc/docker/daemon.json")
+_PID_FILE = Path("/var/run/docker.pid")
 _TAKEN_OVER = (
     "registry-mirrors", "insecure-registries", "proxies", "http-proxy", "https-proxy", "no-proxy", "dns", "dns-opts",
     "dns-search", "runtimes", "cdi-spec-dirs", "allow-nondistributable-artifacts", "max-concurrent-downloads",
@@ -16,25 +18,28 @@ _TAKEN_OVER = (
 )  # fmt: skip
 
 
-def config_file() -> Path:
+def config_file(*, pid_file: Path = _PID_FILE) -> Path:
     """The config file of the host's dockerd: what its command line names, else /etc/docker/daemon.json."""
     try:
-        pid = int(Path("/var/run/docker.pid").read_text(encoding="ascii"))
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+        process = Path("/proc") / str(int(pid_file.read_text(encoding="ascii")))
+        words = (process / "cmdline").read_bytes().decode("utf-8", "surrogateescape").split("\0")
+        folder = (process / "cwd").resolve()
     except (OSError, ValueError):
-        words = []
+        return _DEFAULT
+    if Path(words[0]).name != "dockerd":  # a stale pid file: the number is another process's by now
+        return _DEFAULT
     for index, word in enumerate(words):
-        if word.startswith("--config-file="):
-            return Path(word.partition("=")[2])
-        if word == "--config-file" and index + 1 < len(words):
-            return Path(words[index + 1])
-    return Path("/etc/docker/daemon.json")
+        name, equals, value = word.partition("=")
+        if name in ("--config-file", "-config-file"):
+            return folder / (value if equals else words[index + 1])
+    return _DEFAULT
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """The daemon.json at `path`; empty when there is none. Raises UnmeasuredError when it cannot be read."""
     try:
-        data = path.read_bytes()[:_LIMIT]
+        with path.open("rb") as handle:
+            data = handle.read(_LIMIT)
         config = json.loads(data) if data.strip() else {}
     except FileNotFoundError:
         return {}

@@ -72,12 +72,9 @@ def _engine(address: str, host: DockerEngine | None, problem: str) -> tuple[Engi
     if host is None:
         return EngineHealth(address=address, problem=problem, mend=_START_ENGINE, is_local=local), ()
     try:
-        facts, log_driver = host.facts(), host.log_driver()
-        images, _ = host.storage()
+        facts, log_driver, largest = host.facts(), host.log_driver(), host.largest_image()
     except UnmeasuredError as error:
         return EngineHealth(address=address, problem=error.what, mend=error.mend, is_local=local), ()
-    largest = max(images, key=lambda image: image.whole, default=None)
-    name = "" if largest is None else next(iter(largest.names), largest.id.removeprefix("sha256:")[:12])
     health = EngineHealth(
         address=address,
         version=facts.version,
@@ -86,7 +83,7 @@ def _engine(address: str, host: DockerEngine | None, problem: str) -> tuple[Engi
         data=_disk(Path(facts.data_root), "Docker's data") if local else None,
         is_local=local,
         log_driver=log_driver,
-        largest_image=None if largest is None else (name, largest.whole),
+        largest_image=largest,
     )
     return health, facts.runtimes
 

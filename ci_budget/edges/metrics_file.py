@@ -32,6 +32,4 @@ def write_metrics(path: Path, text: str) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"cannot write {path}: {error.strerror}", mend="Name a file in a folder that you may write."
-    )
+    return ConfigError(f"cannot write {path}: {error.strerror}", mend="Name a file in a folder that you may write.")

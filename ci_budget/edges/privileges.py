@@ -18,7 +18,19 @@ _KEPT = (
     "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "SSH_AUTH_SOCK", "NO_COLOR", "TERM", "CI", "COLUMNS",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
 )  # fmt: skip
+ENTERED = "CI_BUDGET_ENTERED_BY"
 _KEPT_PREFIXES = ("CI_BUDGET_", *VARIABLE_PREFIXES)
+
+
+def kept_names(also_kept: Sequence[str]) -> list[str]:
+    """The variables of this environment that a run as root needs."""
+    return sorted(name for name in os.environ if name in (*_KEPT, *also_kept) or name.startswith(_KEPT_PREFIXES))
+
+
+def way_to_root() -> str:
+    """How this process came to be root, for a person."""
+    ways = {"sudo": "this user may become root by sudo", "container": "in a privileged container by the Docker socket"}
+    return ways.get(os.environ.get(ENTERED, ""), "this user is root")
 
 
 def sudo_works() -> bool:
@@ -36,10 +48,9 @@ def rerun_as_root(also_kept: Sequence[str]) -> NoReturn:
 
     Values travel in the environment, never on the command line. Raises UnmeasuredError when sudo is gone.
     """
-    names = sorted(name for name in os.environ if name in (*_KEPT, *also_kept) or name.startswith(_KEPT_PREFIXES))
     command = [
-        "sudo", "-n", f"--preserve-env={','.join(names)}", "--", "env", f"PATH={os.environ.get('PATH', '')}",
-        sys.executable, "-m", "ci_budget", *sys.argv[1:],
+        "sudo", "-n", f"--preserve-env={','.join(kept_names(also_kept))}", "--", "env",
+        f"PATH={os.environ.get('PATH', '')}", f"{ENTERED}=sudo", sys.executable, "-m", "ci_budget", *sys.argv[1:],
     ]  # fmt: skip
     sys.stdout.flush()
     sys.stderr.flush()

@@ -26,7 +26,9 @@ from ci_budget.edges.signals import shielded
 from ci_budget.edges.state import Claim, abandoned, claimed, mending
 from ci_budget.errors import CiBudgetError, UnmeasuredError
 
-_PROGRAMS = ("dockerd", "containerd", "runc", "mkfs.ext4", "e2image", "losetup", "mount", "umount", "iptables", "ip")
+_PROGRAMS = (
+    "dockerd", "containerd", "runc", "mkfs.ext4", "e2image", "e2fsck", "losetup", "mount", "umount", "iptables", "ip",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
