@@ -83,9 +83,12 @@ def prepared(job: ImageJob, *, platform: str, refreshed: bool) -> Iterator[Prepa
         build_args=arguments,
         platform=image.platform or platform,
         build_contexts=tuple(image.build_contexts),
+        build_platform=platform,
     )
     secret = {name: value for name, value in arguments.items() if name in image.secret_build_args}
     given = {name: value for name, value in arguments.items() if name not in secret}
+    if image.frontend == "builtin":
+        given.pop("BUILDKIT_SYNTAX", None)  # the other way to ask for a frontend
     if plan.stage_argument is not None:
         given.setdefault("TARGETSTAGE", plan.stage_argument)
     with tempfile.TemporaryDirectory(prefix="ci-budget-") as scratch:

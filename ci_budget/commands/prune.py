@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 
 from ci_budget.commands.optional_config import optional_config
 from ci_budget.commands.prune_options import PruneOptions
+from ci_budget.core.config import ImageConfig
 from ci_budget.core.plain_text import plain_lines
 from ci_budget.core.prune_plan import PruneRules, expected_steps, plan_steps
 from ci_budget.core.references import parse_reference
@@ -17,13 +19,13 @@ from ci_budget.core.render.prune import render_prune_done, render_prune_plan
 from ci_budget.core.stages import plan_stages
 from ci_budget.core.units import format_size
 from ci_budget.edges.build_site import open_host_engine
-from ci_budget.edges.config_file import check_files
+from ci_budget.edges.config_file import ImageFiles, check_files
 from ci_budget.edges.disk_mode import own_platform
 from ci_budget.edges.docker_engine import DockerEngine
 from ci_budget.edges.privileges import rerun_as_root, sudo_works
 from ci_budget.edges.pruning import Storeroom
 from ci_budget.edges.state import state_directory
-from ci_budget.errors import ExitCode, UnmeasuredError
+from ci_budget.errors import ConfigError, ExitCode, UnmeasuredError
 
 _DOCKER_IMAGE = "docker-image://"
 
@@ -52,17 +54,24 @@ def base_references(options: PruneOptions) -> list[str]:
     references: list[str] = []
     for files in check_files(parsed, folder):
         image = parsed.config.images[files.name]
-        plan = plan_stages(
-            files.parsed,
-            target=image.target,
-            build_args={name: str(value) for name, value in image.build_args.items() if value not in (None, "")},
-            platform=image.platform or own_platform(),
-            build_contexts=tuple(image.build_contexts),
-        )
-        references += [one.reference for one in plan.externals]
+        references += _externals(files, image, image.target)
+        for stage in files.parsed.stages:  # what this target never needs may be another's base
+            with contextlib.suppress(ConfigError):
+                references += _externals(files, image, stage.name)
         named = [source for source in image.build_contexts.values() if source.startswith(_DOCKER_IMAGE)]
         references += [str(parse_reference(source.removeprefix(_DOCKER_IMAGE))) for source in named]
     return sorted(set(references))
+
+
+def _externals(files: ImageFiles, image: ImageConfig, target: str | None) -> list[str]:
+    plan = plan_stages(
+        files.parsed,
+        target=target,
+        build_args={name: str(value) for name, value in image.build_args.items() if value not in (None, "")},
+        platform=image.platform or own_platform(),
+        build_contexts=tuple(image.build_contexts),
+    )
+    return [one.reference for one in plan.externals]
 
 
 def _prune(options: PruneOptions, host: DockerEngine | None, references: list[str]) -> int:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 OWN_PREFIX = "ci-budget.local/"
+SANDBOX_IMAGE = "ci-budget-sandbox:*"
 _BANDS = (8, 4, 2, 1)
 
 
@@ -116,12 +117,12 @@ def plan_steps(stock: Stock, rules: PruneRules, *, now: float) -> tuple[PruneSte
     steps += _cache_steps(stock, rules.cache_older, now)
     free = [image for image in stock.images if not is_own(image) and not image.in_use and not _is_kept(image, rules)]
     free.sort(key=lambda image: (image.last_used, image.id))
-    others = [image for image in free if image.id not in rules.protected]
+    others = [image for image in free if not _is_base(image, rules)]
     steps += [_image_step(PruneKind.DANGLING, image, stock) for image in others if not image.names]
     old = [image for image in others if image.names and now - image.last_used >= rules.unused_older]
     steps += [_image_step(PruneKind.UNUSED, image, stock) for image in old]
     if rules.bases:
-        bases = [image for image in free if image.id in rules.protected]
+        bases = [image for image in free if _is_base(image, rules)]
         steps += [_image_step(PruneKind.BASES, image, stock) for image in bases]
     return tuple(steps)
 
@@ -154,6 +155,11 @@ def _image_step(kind: PruneKind, image: StoredImage, stock: Stock) -> PruneStep:
     label = ", ".join(image.names) or image.id.removeprefix("sha256:")[:12]
     disk = stock.engine_disk or stock.state_disk
     return PruneStep(kind=kind, key=image.id, label=label, size=image.size, disk=disk, names=image.names)
+
+
+def _is_base(image: StoredImage, rules: PruneRules) -> bool:
+    """A base of the config, or the image in which sandboxes run: both may be hard to get again."""
+    return image.id in rules.protected or any(fnmatchcase(name, SANDBOX_IMAGE) for name in image.names)
 
 
 def _is_kept(image: StoredImage, rules: PruneRules) -> bool:

@@ -86,7 +86,7 @@ def measure_context(root: Path, rules: IgnoreRules) -> ContextMeasure:
     )
 
 
-@dataclass
+@dataclass(slots=True)
 class _Visit:
     """A directory on the way: its rules, where it lies, its path in the context with a slash at its end."""
 
@@ -95,7 +95,7 @@ class _Visit:
     prefix: str
     entries: Iterator[os.DirEntry[str]]
     names: list[str] = field(default_factory=list)
-    sizes: array[int] = field(default_factory=lambda: array("q"))
+    sizes: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -113,7 +113,7 @@ class _Tally:
         self.files += len(visit.names)
         if visit.names:
             path = visit.prefix[:-1]
-            self.folders.append(ContextFolder(path=path, joined="/".join(visit.names), sizes=visit.sizes))
+            self.folders.append(ContextFolder(path=path, joined="/".join(visit.names), sizes=array("q", visit.sizes)))
         if visit.prefix and (visit.names or not visit.folder.excluded):
             self.add_directory(visit.prefix[:-1])
 

@@ -108,10 +108,8 @@ class DockerEngine:
 
     def image(self, reference: str) -> ImageFacts | None:
         """What is known of a local image; None when the engine has none of that name."""
-        try:
-            with _explained(f"looking at the image {reference}"):
-                found: dict[str, Any] = self._client.images.get(reference).attrs
-        except docker.errors.NotFound:
+        found = self._inspect(reference)
+        if found is None:
             return None
         graph = found.get("GraphDriver") or {}
         data = graph.get("Data") or {}
@@ -167,6 +165,59 @@ class DockerEngine:
                 if ident in (answer.get("CachesDeleted") or ()):
                     left.remove(ident)
                     removed = True
+
+    def log_driver(self) -> str:
+        """The log driver that containers get unless they name another."""
+        with _explained("asking the engine what it is"):
+            return str(self._client.info().get("LoggingDriver", ""))
+
+    def largest_image(self) -> tuple[str, int] | None:
+        """Name (or short id) and bytes of the largest image, as the engine counts; None where there is none."""
+        with _explained("listing the images"):
+            found = self._client.api.images()
+        images = [(int(one["Size"]), str(next(iter(one.get("RepoTags") or ()), one["Id"][7:19]))) for one in found]
+        size, name = max(images, default=(0, ""))
+        return (name, size) if images else None
+
+    def storage(self) -> tuple[list[StoredImage], list[CacheEntry]]:
+        """Images with what would go with each, and the build cache; `last_used` as far as the engine remembers."""
+        with _explained("asking the engine what takes its disk"):
+            answer = self._client.api.df()
+            held = {str(one["ImageID"]) for one in self._client.api.containers(all=True)}
+        tagged = {str(item["Id"]): self._tagged(str(item["Id"])) for item in answer.get("Images") or []}
+        return stored_images(answer, held, tagged), cache_entries(answer)
+
+    def prune_cache(self, older: int) -> int:
+        """Remove build cache unused for `older` seconds or longer; returns the bytes that the engine says it freed."""
+        with _explained("removing build cache"):
+            done = self._client.api.prune_builds(filters=cast("Any", {"until": f"{older}s"}), all=True)
+        return int(done.get("SpaceReclaimed") or 0)
+
+    def drop_unused_image(self, ident: str, names: Sequence[str]) -> None:
+        """Remove an image by its names, or its id where it has none, never by force.
+
+        Raises UnmeasuredError when a container or another image needs it.
+        """
+        for reference in names or (ident,):
+            with contextlib.suppress(docker.errors.NotFound), _explained(f"removing {reference}"):
+                self._client.api.remove_image(reference, force=False)
+
+    def remove_container(self, ident: str) -> None:
+        """End and remove a container with its anonymous volumes."""
+        with contextlib.suppress(docker.errors.NotFound), _explained("removing a container"):
+            self._client.api.remove_container(ident, force=True, v=True)
+
+    def _inspect(self, reference: str) -> dict[str, Any] | None:
+        try:
+            with _explained(f"looking at the image {reference}"):
+                found: dict[str, Any] = self._client.images.get(reference).attrs
+        except docker.errors.NotFound:
+            return None
+        return found
+
+    def _tagged(self, ident: str) -> float:
+        found = self._inspect(ident)
+        return read_moment(str((found.get("Metadata") or {}).get("LastTagTime") or "")) if found else 0.0
 
     def run_container(
         self,

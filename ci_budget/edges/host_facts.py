@@ -29,6 +29,7 @@ from ci_budget.edges.docker_engine import DockerEngine
 from ci_budget.edges.engine_process import daemon_config
 from ci_budget.edges.gpu import find_gpu
 from ci_budget.edges.leftovers import find_leftovers
+from ci_budget.edges.privileged_container import container_problem
 from ci_budget.edges.privileges import sudo_works
 from ci_budget.edges.processes import run
 from ci_budget.edges.schedules import find_schedules
@@ -116,6 +117,8 @@ def _disks(engine: EngineHealth) -> tuple[DiskFacts, ...]:
 def _sandbox(host: DockerEngine | None, problem: str) -> SandboxFacts:
     if os.geteuid() != 0 and sudo_works():
         return SandboxFacts(mode="sandbox", reason="this user has sudo without a password")
+    if os.geteuid() != 0 and container_problem(host) is None:
+        return SandboxFacts(mode="sandbox", reason="through a privileged container of the local engine")
     try:
         mode = choose_mode("auto", host, problem)
     except UnmeasuredError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ci_budget.edges.docker_engine import DockerEngine
+from ci_budget.edges.privileged_container import OWNER, orphaned_containers
 from ci_budget.edges.sandbox import mend
 from ci_budget.edges.state import abandoned, mending, try_lock
 
@@ -50,22 +51,30 @@ def find_leftovers(root: Path, engine: DockerEngine | None) -> list[Leftover]:
     with _unfinished_seeds(root) as seeds:
         found += [Leftover(kind="unfinished seed", key=seed.stem, size=_size(seed)) for seed in seeds]
     if engine is not None:
-        with host_measurements_halted(root) as halted:
-            containers = engine.labelled_containers(LABEL) if halted else []
+        with _stray_containers(root, engine) as containers:
             found += [Leftover(kind="container", key=ident, size=0) for ident in containers]
     return found
 
 
 def remove_leftovers(root: Path, engine: DockerEngine | None) -> None:
     """Take away all that `find_leftovers` finds. Raises CiBudgetError when something will not go."""
+    if engine is not None:  # first: a container keeps its sandbox
+        with _stray_containers(root, engine) as containers:
+            for ident in containers:
+                engine.remove_container(ident)
     mend(root)
     with _unfinished_seeds(root) as seeds:
         for seed in seeds:
             seed.unlink(missing_ok=True)
-    if engine is not None:
-        with host_measurements_halted(root) as halted:
-            for ident in engine.labelled_containers(LABEL) if halted else []:
-                engine.remove_container(ident)
+
+
+@contextlib.contextmanager
+def _stray_containers(root: Path, engine: DockerEngine) -> Iterator[list[str]]:
+    """Containers of sandboxes whose owner is gone, and smoke tests' where nobody measures on the host's engine."""
+    owned = {ident for ident, _ in engine.container_labels(OWNER)}
+    with host_measurements_halted(root) as halted:
+        smoke = [ident for ident, _ in engine.container_labels(LABEL) if ident not in owned] if halted else []
+        yield [*orphaned_containers(engine), *smoke]
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ci_budget.edges import processes
 from ci_budget.edges.loop_filesystem import mounts_below
@@ -45,9 +45,11 @@ class _LastLines:
 
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
 
-    def follow(self, stream: IO[bytes]) -> None:
-        for line in iter(lambda: stream.readline(4096), b""):
-            self.lines.append(line.decode("utf-8", "replace").rstrip())
+    def follow(self, daemon: processes.Running) -> None:
+        with daemon.stdout as stream:
+            for line in iter(lambda: stream.readline(4096), b""):
+                self.lines.append(line.decode("utf-8", "replace").rstrip())
+        daemon.wait(_START_TIMEOUT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +158,7 @@ def _start_daemon(
     child = processes.start(command, stdout=processes.PIPE, stderr=processes.STDOUT, env=env)
     (claim.run_folder / f"{name}.pid").write_text(str(child.pid), encoding="ascii")
     last = _LastLines()
-    threading.Thread(target=last.follow, args=(child.stdout,), daemon=True, name=f"{name}-log").start()
+    threading.Thread(target=last.follow, args=(child,), daemon=True, name=f"{name}-log").start()
     deadline = time.monotonic() + _START_TIMEOUT
     while not ready():
         if child.exit_code is not None or time.monotonic() > deadline:

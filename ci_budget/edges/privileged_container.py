@@ -22,7 +22,7 @@ from ci_budget.edges.processes import run
 from ci_budget.edges.state import RUN_ROOT
 from ci_budget.errors import UnmeasuredError
 
-_OWNER = "ci-budget.owner"
+OWNER = "ci-budget.owner"
 _STATE = Path("/var/lib/ci-budget")
 _SOURCE = Path(__file__).resolve().parent.parent.parent
 _BUILD_TIMEOUT = 1800.0
@@ -55,11 +55,11 @@ def rerun_in_container(
     Values of variables travel in the environment, never on the command line. Raises UnmeasuredError when the
     image is not to be had.
     """
-    _remove_orphans(host)
+    remove_orphans(host)
     image = sandbox_image or _own_image(host, say)
     words = [
         "docker", "--host", host.docker_host, "run", "--rm", "--privileged", "--user=0", "--network=host", "--pid=host",
-        "--cgroupns=host", f"--workdir={Path.cwd()}", f"--label={_OWNER}={_own_identity()}",
+        "--cgroupns=host", f"--workdir={Path.cwd()}", f"--label={OWNER}={_own_identity()}",
     ]  # fmt: skip
     socket = Path(host.docker_host.removeprefix("unix://"))
     for path in _mounted([*folders, socket, RUN_ROOT, _STATE, Path("/dev")]):
@@ -123,9 +123,17 @@ def _start_time(pid: int) -> str:
     return ""
 
 
-def _remove_orphans(host: DockerEngine) -> None:
-    """Remove containers of ours whose `docker run` was killed; their sandboxes are mended by the next run."""
-    for ident, owner in host.container_labels(_OWNER):
+def orphaned_containers(host: DockerEngine) -> list[str]:
+    """The containers of ours whose `docker run` was killed."""
+    found = []
+    for ident, owner in host.container_labels(OWNER):
         pid, _, started = owner.partition("-")
         if pid.isdigit() and _start_time(int(pid)) != started:
-            host.remove_container(ident)
+            found.append(ident)
+    return found
+
+
+def remove_orphans(host: DockerEngine) -> None:
+    """Remove them; their sandboxes are mended by the next run."""
+    for ident in orphaned_containers(host):
+        host.remove_container(ident)

@@ -22,7 +22,7 @@ GATEWAY = "$(ip route | awk '/^default/ { print $3 }')"
 class WebServer:
     """Answers every GET with its path, remembers it, and keeps callers of `/hold…` waiting until `release()`."""
 
-    def __init__(self, address: str = "0.0.0.0") -> None:  # noqa: S104 - the sandbox's bridge is not there yet
+    def __init__(self, address: str = "0.0.0.0") -> None:
         outer = self
         self._paths: list[str] = []
         self._came = threading.Condition()

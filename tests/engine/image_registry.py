@@ -86,7 +86,8 @@ def _handler(registry: ImageRegistry) -> type[BaseHTTPRequestHandler]:
             if self.command == "GET":
                 self.wfile.write(content)
 
-        do_HEAD = do_GET
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
         def log_message(self, format: str, *args: object) -> None:
             pass

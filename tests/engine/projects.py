@@ -98,7 +98,7 @@ class Project:
         return Result(exit_code=exit_code, stdout=stdout, stderr=stderr, report=report, folder=self.report_folder)
 
     def kill_at(self, text: str, number: signal.Signals) -> tuple[Result, float]:
-        """Send the gate a signal when `text` shows on its standard error; the result, and the seconds it took to end."""
+        """Send the gate a signal when `text` shows on its standard error; the result, and the seconds to its end."""
         with subprocess.Popen(
             self.command(),
             cwd=self.folder,

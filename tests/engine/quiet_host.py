@@ -86,9 +86,7 @@ def main(state: Path) -> None:
     with contextlib.closing(DockerEngine(address)) as owner:
         bases = find_bases({BASE: None}, platform=None, host=owner)
     seeds = SeedStore(state, limit=0, reserve=0)
-    with sandbox(
-        state, budget=SIZE, reserve=0, bases=bases, settings={}, seeds=seeds, say=lambda _: None
-    ) as box:
+    with sandbox(state, budget=SIZE, reserve=0, bases=bases, settings={}, seeds=seeds, say=lambda _: None) as box:
         box.ballast.unlink()
         print(box.docker_host, box.mount, flush=True)
         sys.stdin.read()

@@ -20,12 +20,12 @@ FINDINGS = (
 
 def test_text() -> None:
     assert render_health_text(FINDINGS, width=80) == (
-        "ok       engine     engine 28.5.2\n"
-        "skipped  gpu        no image asks for one\n"
-        "warn     log-limits logs grow\n"
-        "                    mend: ci-budget doctor --daemon-json\n"
-        "critical disk:/     / is 99.0 % full\n"
-        "                    mend: ci-budget prune\n"
+        "ok        engine      engine 28.5.2\n"
+        "skipped   gpu         no image asks for one\n"
+        "warn      log-limits  logs grow\n"
+        "                      mend: ci-budget doctor --daemon-json\n"
+        "critical  disk:/      / is 99.0 % full\n"
+        "                      mend: ci-budget prune\n"
         "\n"
         "critical: 1 ok, 1 warn, 1 critical, 1 not looked at\n"
     )
@@ -34,7 +34,7 @@ def test_text() -> None:
 def test_text_of_a_hostile_name() -> None:
     hostile = Finding(check="x", status=Status.OK, message="a\x1b[31m\n::error::b\u202e ##[error]ü")
     text = render_health_text([hostile], width=100, ascii_only=True)
-    assert text == "ok x a\\x1b[31m\\n::error::b\\u202e # #[error]\\xfc\n\nok: 1 ok, 0 warn, 0 critical\n"
+    assert text == "ok  x  a\\x1b[31m\\n::error::b\\u202e # #[error]\\xfc\n\nok: 1 ok, 0 warn, 0 critical\n"
 
 
 def test_colour_is_asked_for() -> None:
