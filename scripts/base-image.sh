@@ -86,7 +86,7 @@ make_python_tarball() {
   [ -n "$mirror" ] || die "no registry has $python_image, and the machine's apt sources name no Debian archive"
   say "no registry has $python_image: making one with debootstrap (about a minute)"
   # shellcheck disable=SC2064 # the folder as it is now
-  trap "umount -q '$folder/proc' '$folder/sys' 2>/dev/null; rm -rf '$folder'" EXIT
+  trap "umount -q '$folder/proc' '$folder/sys' 2>/dev/null || true; rm -rf '$folder'" EXIT
   rm -rf "$folder"
   mkdir -p "$cache"
   {

@@ -17,6 +17,6 @@ if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/d
   rm -rf .venv
   "$python" -m venv .venv
 fi
-pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check --retries 5)
+pip=(.venv/bin/python -m pip --quiet --quiet --disable-pip-version-check --retries 5)
 "${pip[@]}" install --require-hashes --requirement requirements-dev.lock
 "${pip[@]}" install --no-deps --no-build-isolation --editable .

@@ -124,11 +124,19 @@ class _Session:
                 failure = Failure(kind="smoke", message=prepared.redact(smoke.message))
             report = self._report(recording, failure, built, smoke)
             if failure is None:
-                report = report.model_copy(update={"manifest_digest": self.bench.hand_out(report, self.engine)})
+                report = self._hand_out(report)
         finally:
             if not self.site.enforced:
                 self._tidy(name, records)
         return report
+
+    def _hand_out(self, report: ImageReport) -> ImageReport:
+        """What was measured stays in the report where the image cannot be handed out."""
+        try:
+            return report.model_copy(update={"manifest_digest": self.bench.hand_out(report, self.engine)})
+        except UnmeasuredError as error:
+            failure = Failure(kind="environment", message=self.prepared.redact(error.what), mend=error.mend)
+            return report.model_copy(update={"failure": failure})
 
     def _check_targets(self) -> None:
         """What the stages are, the engine decides; where our reading differs, nothing is measured."""
@@ -295,8 +303,5 @@ def _no_peak(bench: Workbench) -> str | None:
 def _bases_size(engine: DockerEngine, bases: list[BaseImage]) -> int:
     """Payload of the bases on the host's engine; those that it lacks are pulled now, before the window."""
     images = StageImages(engine)
-    found = {}
-    for base in bases:
-        facts = ensure_present(base, engine)
-        found[facts.id] = images.size(facts)
-    return sum(found.values())
+    present = {facts.id: facts for facts in (ensure_present(base, engine) for base in bases)}
+    return sum(images.size(facts) for facts in present.values())

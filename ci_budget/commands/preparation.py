@@ -190,7 +190,7 @@ def _arguments(image: ImageConfig) -> dict[str, str | None]:
 def environment_names(image: ImageConfig) -> list[str]:
     """The environment variables that an image's build takes values from."""
     arguments = [name for name, value in image.build_args.items() if value in (None, "")]
-    return [*arguments, *(secret.env for secret in image.secrets if secret.env is not None)]
+    return [*arguments, *(secret.env or secret.id for secret in image.secrets if secret.src is None)]
 
 
 def secret_files(job: ImageJob) -> list[Path]:
@@ -229,18 +229,22 @@ def _measure_context(job: ImageJob, plan: StagePlan) -> ContextFacts:
 
 
 def _secret(secret: Secret, folder: Path) -> Secret:
-    """A secret's file is relative to the config's folder, as every path in the config."""
-    return secret if secret.src is None else replace(secret, src=str(folder / secret.src))
+    """A secret with its source, as buildx finds it where none is named: the variable of its name, else the file.
+
+    A file is relative to the config's folder, as every path in the config.
+    """
+    if secret.env is not None or (secret.src is None and secret.id in os.environ):
+        return replace(secret, env=secret.env or secret.id)
+    return replace(secret, src=str(folder / (secret.src or secret.id)))
 
 
 def _secret_values(image: ImageConfig, folder: Path) -> list[str]:
     values = []
-    for secret in image.secrets:
+    for secret in (_secret(one, folder) for one in image.secrets):
         if secret.env is not None:
             values.append(os.environ.get(secret.env, ""))
-        source = _secret(secret, folder).src
-        if source is not None:
-            with contextlib.suppress(OSError), Path(source).open("rb") as handle:
+        elif secret.src is not None:
+            with contextlib.suppress(OSError), Path(secret.src).open("rb") as handle:
                 values += handle.read(_LONGEST_SECRET).decode("utf-8", "replace").splitlines()
     return values
 

@@ -143,6 +143,7 @@ class Comparisons:
         self._plans: dict[tuple[int, int, tuple[int, ...]], Plan] = {}
         self._bounded: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._placed: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._uniform: dict[tuple[int, ...], bool] = {}
 
     def is_ignoring(self, index: int) -> bool:
         """What the pattern says of what it matches; -1 stands for no pattern."""
@@ -166,6 +167,13 @@ class Comparisons:
             placed = self._placed[live] = tuple(index for index in live if tests[index].place is not None)
         lost = [index for index in placed if (place := tests[index].place) is not None and not place(directory)]
         return tuple([index for index in live if index not in lost]) if lost else live
+
+    def is_uniform(self, live: tuple[int, ...], directory: str) -> bool:
+        """Whether the same comparisons hold in all directories below, as long as no pattern matches one of them."""
+        uniform = self._uniform.get(live)
+        if uniform is None:
+            uniform = self._uniform[live] = not any(self.tests[index].is_local for index in live)
+        return uniform and "\n" not in directory
 
     def plan(self, held: int, opened: int, active: tuple[int, ...], directory: str) -> Plan:
         """The comparisons for a directory with these results and these patterns."""
@@ -233,11 +241,23 @@ class QuickFolder:
     """See the module. `held` is the highest pattern remembered as matched, `opened` the highest matched at
     all, `live` the patterns above `held` that can match something in the directory or below it."""
 
-    __slots__ = ("_comparisons", "_held", "_live", "_opened", "_plan", "_prefix", "empties", "ignores", "uniform")
+    __slots__ = (
+        "_comparisons",
+        "_held",
+        "_is_uniform",
+        "_live",
+        "_opened",
+        "_plan",
+        "_prefix",
+        "empties",
+        "ignores",
+        "uniform",
+    )
 
     def __init__(self, comparisons: Comparisons, *, prefix: str, held: int, opened: int, live: tuple[int, ...]) -> None:
         self._comparisons, self._prefix, self._held, self._opened, self._live = comparisons, prefix, held, opened, live
         plan = comparisons.plan(held, opened, comparisons.find_active(live, prefix), prefix)
+        self._is_uniform = comparisons.is_uniform(live, prefix)
         self._plan, self.uniform, self.ignores, self.empties = plan, plan.uniform, plan.ignores, plan.empties
 
     @property
@@ -248,7 +268,10 @@ class QuickFolder:
     def enter(self, name: str, /) -> QuickFolder | None:
         """See IgnoreFolder."""
         comparisons, held, opened = self._comparisons, self._held, self._opened
-        if self._plan.touches(name):
+        touched = self._plan.touches(name)
+        if not touched and self._is_uniform and "\n" not in name:
+            return self
+        if touched:
             for index, exception, matches in self._plan.members:
                 if matches(name):
                     opened = max(opened, index)

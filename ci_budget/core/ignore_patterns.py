@@ -103,6 +103,11 @@ class PathTest:
         tests = [compile_items(items) for items in self.alternatives]
         return tests[0] if len(tests) == 1 else lambda path: any(test(path) for test in tests)
 
+    @cached_property
+    def is_local(self) -> bool:
+        """Whether it depends on the directory of a path at all (line breaks aside)."""
+        return self.name is None or bool(self.lead) or self.depth is not None or self.place not in _ANYWHERE
+
     def reaches(self, directory: str) -> bool:
         """Whether something below this directory (ending in a slash) could match; True when in doubt."""
         if self.depth is not None and directory.count("/") > self.depth:
@@ -112,6 +117,9 @@ class PathTest:
 
 def _has_no_newline(directory: str) -> bool:
     return "\n" not in directory
+
+
+_ANYWHERE = (None, _has_no_newline)
 
 
 def build_test(alternatives: tuple[tuple[Item, ...], ...]) -> PathTest:

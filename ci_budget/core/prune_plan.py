@@ -7,7 +7,7 @@ from the filesystem itself. Ages and moments are Unix seconds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -105,9 +105,8 @@ def plan_steps(stock: Stock, rules: PruneRules, *, now: float) -> tuple[PruneSte
         PruneStep(kind=PruneKind.LEFTOVERS, key=key, label=key, size=size, disk=stock.state_disk)
         for key, size in stock.leftovers
     ]
-    steps += [
-        _image_step(PruneKind.LEFTOVERS, image, stock) for image in stock.images if is_own(image) and not image.in_use
-    ]
+    # In use or not: what holds it may be a leftover itself, and the engine refuses where it is not.
+    steps += [_own_step(image, stock) for image in stock.images if own_names(image)]
     steps += [
         PruneStep(kind=PruneKind.SEEDS, key=key, label=f"seed {key[:12]}", size=size, disk=stock.state_disk)
         for key, size in stock.seeds.items()
@@ -146,9 +145,20 @@ def is_needed(step: PruneStep, available: Mapping[str, int], target: int | None)
     return step.kind is PruneKind.LEFTOVERS or target is None or available.get(step.disk, 0) < target
 
 
+def own_names(image: StoredImage) -> tuple[str, ...]:
+    """The names that ci-budget gave it."""
+    return tuple(name for name in image.names if name.startswith(OWN_PREFIX))
+
+
 def is_own(image: StoredImage) -> bool:
-    """Whether ci-budget made it: all its names are ours."""
-    return bool(image.names) and all(name.startswith(OWN_PREFIX) for name in image.names)
+    """Whether it has no other names than ours."""
+    return bool(image.names) and own_names(image) == image.names
+
+
+def _own_step(image: StoredImage, stock: Stock) -> PruneStep:
+    """Take our names away; the image goes with the last one."""
+    ours = replace(image, names=own_names(image), size=image.size if is_own(image) else 0)
+    return _image_step(PruneKind.LEFTOVERS, ours, stock)
 
 
 def _image_step(kind: PruneKind, image: StoredImage, stock: Stock) -> PruneStep:
@@ -179,7 +189,7 @@ def _cache_steps(stock: Stock, older: int, now: float) -> list[PruneStep]:
         )
         count = sum(not entry.in_use and age <= now - entry.last_used < upper for entry in stock.cache)
         if count:
-            label = f"{count} records unused for {_age(age)} or longer"
+            label = f"{count} record{'' if count == 1 else 's'} unused for {_age(age)} or longer"
             disk = stock.engine_disk or stock.state_disk
             steps.append(PruneStep(kind=PruneKind.CACHE, key=str(age), label=label, size=size, disk=disk))
         upper = age

@@ -44,13 +44,22 @@ def distinct_disks(disks: Sequence[DiskFacts]) -> tuple[DiskFacts, ...]:
 
 
 def _mount_of(path: Path) -> tuple[str, str, str]:
-    """Source, mount point and type of the innermost mount above `path`."""
-    best = ("unknown", "/", "unknown")
-    longest = -1
-    for line in Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        source, point, kind, *_ = line.split(" ")
+    """Source, mount point and type of the filesystem that holds `path` (proc(5), mountinfo).
+
+    dockerd binds its data-root onto itself: such a bind is no partition, the filesystem's own mount above it counts.
+    """
+    above = []
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        fields, _, rest = line.partition(" - ")
+        _, _, device, root, point, *_ = fields.split(" ")
+        kind, source, *_ = rest.split(" ")
         for code in ("040", "011", "012", "134"):
             point = point.replace(f"\\{code}", chr(int(code, 8)))
-        if len(point) >= longest and path.is_relative_to(point):
-            best, longest = (source, point, kind), len(point)
-    return best
+        if path.is_relative_to(point):
+            above.append((len(Path(point).parts), device, root, source, point, kind))
+    if not above:
+        return "unknown", "/", "unknown"
+    innermost = max(reversed(above), key=lambda mount: mount[0])  # of two on one point the later one shows
+    whole = [mount for mount in above if mount[1] == innermost[1] and mount[2] == "/"]
+    _, _, _, source, point, kind = max(reversed(whole), key=lambda mount: mount[0]) if whole else innermost
+    return source, point, kind

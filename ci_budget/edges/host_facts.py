@@ -117,9 +117,9 @@ def _disks(engine: EngineHealth) -> tuple[DiskFacts, ...]:
 def _sandbox(host: DockerEngine | None, problem: str) -> SandboxFacts:
     if os.geteuid() != 0 and sudo_works():
         return SandboxFacts(mode="sandbox", reason="this user has sudo without a password")
-    if os.geteuid() != 0 and container_problem(host) is None:
-        return SandboxFacts(mode="sandbox", reason="through a privileged container of the local engine")
     try:
+        if os.geteuid() != 0 and container_problem(host) is None:
+            return SandboxFacts(mode="sandbox", reason="through a privileged container of the local engine")
         mode = choose_mode("auto", host, problem)
     except UnmeasuredError as error:
         return SandboxFacts(mode=None, reason="", problem=error.what, mend=error.mend)

@@ -166,7 +166,8 @@ def mounts_below(folder: Path) -> list[Path]:
 def loop_devices(disk: Path) -> list[str]:
     """The loop devices that the file is attached to, found through sysfs, deleted files included."""
     found = []
-    wanted = {str(disk), f"{disk} (deleted)"}
+    path = disk.resolve()  # the kernel names the file itself, whatever links led to it
+    wanted = {str(path), f"{path} (deleted)"}
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):  # detached meanwhile
             if backing.read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n") in wanted:

@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci_budget.core.prune_plan import CacheEntry, PruneDone, PruneKind, PruneStep, Stock, StoredImage, is_needed, is_own
+from ci_budget.core.prune_plan import (
+    CacheEntry,
+    PruneDone,
+    PruneKind,
+    PruneStep,
+    Stock,
+    StoredImage,
+    is_needed,
+    own_names,
+)
 from ci_budget.edges.disk_levels import read_disk
 from ci_budget.edges.docker_engine import DockerEngine
 from ci_budget.edges.filesystem import read_usage
@@ -59,7 +68,7 @@ class Storeroom:
         if self.engine is not None:
             images, cache = self.engine.storage()
             with host_measurements_halted(self.root) as halted:
-                images = images if halted else [image for image in images if not is_own(image)]
+                images = images if halted else [image for image in images if not own_names(image)]
         return Stock(
             leftovers=leftovers,
             seeds=self._seeds.sizes(),

@@ -58,18 +58,29 @@ def export_archive(image: str, docker_host: str, file: Path) -> None:
     """Write an image to an archive as `docker save` does; whole or not at all."""
     partial = file.with_name(f".{file.name}.partial")
     try:
-        run(["docker", "--host", docker_host, "save", "--output", partial, image], timeout=_PUSH_TIMEOUT)
+        done = run(
+            ["docker", "--host", docker_host, "save", "--output", partial, image], check=False, timeout=_PUSH_TIMEOUT
+        )
+        if done.exit_code != 0:
+            raise UnmeasuredError(f"the image cannot be written to {file}: {done.complaint}")
         partial.replace(file)
     except OSError as error:
         raise UnmeasuredError(f"the image cannot be written to {file}: {error.strerror}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def push_image(image: str, engine: DockerEngine, reference: str) -> str | None:
     """Push an image under `reference` with the user's own credentials; returns the manifest's digest."""
     engine.tag(image, reference)
-    run(["docker", "--host", engine.docker_host, "push", "--quiet", reference], timeout=_PUSH_TIMEOUT)
+    command = ["docker", "--host", engine.docker_host, "push", "--quiet", reference]
+    done = run(command, check=False, timeout=_PUSH_TIMEOUT)
+    if done.exit_code != 0:
+        raise UnmeasuredError(
+            f"the image cannot be pushed to {reference}: {done.complaint}",
+            mend="Log in to that registry (`docker login`), and see that the name may be pushed to.",
+        )
     facts = engine.image(reference)
     repository = reference.rpartition("@")[0] or reference
     name = repository.rpartition(":")[0] if "/" not in repository.rpartition(":")[2] else repository

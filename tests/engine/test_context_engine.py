@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ci_budget.edges.context_files import measure_context, read_ignore_rules
-from ci_budget.edges.processes import Completed, run
+from ci_budget.edges.processes import run
 from ci_budget.errors import ConfigError
 from tests import context_table
 from tests.context_table import write_tree
@@ -20,16 +20,36 @@ from tests.ignore_table import TABLE
 MOST_REFUSED = 3
 """As many of the cases that we refuse on the way are given to the engine, one by one."""
 
+APART = ("per-Dockerfile ignore files", "mixed")
+"""Kinds whose cases are built one by one, as main contexts; the others as named contexts of one build."""
+
 Entries = dict[str, tuple[str, int | str]]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_lists_what_copy_copies(kind: str, engine: Engine, tmp_path: Path) -> None:
     """Fifteen cases with exceptions and fifteen without; what we refuse on the way is refused by the engine."""
+    cases, refused, expected = choose_cases(kind, tmp_path)
+    build = build_apart if kind in APART else build_together
+    copied = build(engine, tmp_path, cases)
+    differences = []
+    for case in cases:
+        if copied[case.seed] != expected[case.seed]:
+            lost = sorted(copied[case.seed].items() - expected[case.seed].items())
+            surplus = sorted(expected[case.seed].items() - copied[case.seed].items())
+            differences.append(f"{case}\n  lacking: {lost}\n  surplus: {surplus}")
+    assert not differences, "\n".join(differences)
+    for case in refused[:MOST_REFUSED]:
+        with pytest.raises(AssertionError, match="failed to solve"):
+            build_apart(engine, tmp_path, [case])
+
+
+def choose_cases(kind: str, folder: Path) -> tuple[list[Case], list[Case], dict[int, Entries]]:
+    """The cases to compare, those that we refuse, and our own lists."""
     lacking = {True: 15, False: 15}
-    cases, refused, expected = [], [], dict[int, Entries]()
+    cases, refused, expected = list[Case](), list[Case](), dict[int, Entries]()
     for seed in list_seeds(kind):
-        place = tmp_path / str(seed)
+        place = folder / str(seed)
         place.mkdir()
         case = make_case(seed, place)
         try:
@@ -45,54 +65,40 @@ def test_lists_what_copy_copies(kind: str, engine: Engine, tmp_path: Path) -> No
         lacking[has_exceptions] -= 1
         cases.append(case)
         if not any(lacking.values()):
-            break
-    assert lacking == {True: 0, False: 0}, "the seeds of this kind do not give enough cases"
-    done = build_all(engine, tmp_path, cases)
-    assert done.exit_code == 0, done.complaint
-    differences = []
-    for case in cases:
-        copied = list_copied(tmp_path / f"{case.seed}.tar")
-        if copied != expected[case.seed]:
-            lost = sorted(copied.items() - expected[case.seed].items())
-            surplus = sorted(expected[case.seed].items() - copied.items())
-            differences.append(f"{case}\n  lacking: {lost}\n  surplus: {surplus}")
-    assert not differences, "\n".join(differences)
-    for case in refused[:MOST_REFUSED]:
-        assert build_all(engine, tmp_path, [case]).exit_code != 0, f"the engine takes what we refuse: {case}"
+            return cases, refused, expected
+    raise AssertionError(f"the seeds of this kind do not give enough cases: {lacking} are lacking")
 
 
 def test_table_holds_on_the_engine(engine: Engine, tmp_path: Path) -> None:
     cases = []
     for number, row in enumerate(TABLE):
-        context, dockerfile = tmp_path / str(number), tmp_path / f"{number}.Dockerfile"
+        context = tmp_path / str(number)
         for path in row.paths:
             (context / path).parent.mkdir(parents=True, exist_ok=True)
             (context / path).write_text("x")
-        dockerfile.write_text("FROM scratch\nCOPY . /\n")
-        dockerfile.with_name(f"{dockerfile.name}.dockerignore").write_bytes(row.rules)
-        cases.append(Case(seed=number, kind=row.name, context=context, dockerfile=dockerfile))
-    done = build_all(engine, tmp_path, cases)
-    assert done.exit_code == 0, done.complaint
+        (context / ".dockerignore").write_bytes(row.rules)
+        cases.append(Case(seed=number, kind=row.name, context=context, dockerfile=context / "Dockerfile"))
+    copied = build_together(engine, tmp_path, cases)
     for number, row in enumerate(TABLE):
-        copied = list_copied(tmp_path / f"{number}.tar")
-        assert {path for path, (kind, _) in copied.items() if kind == "file"} == set(row.kept), row.name
+        files = {path for path, (kind, _) in copied[number].items() if kind == "file"}
+        assert files - {".dockerignore"} == set(row.kept), row.name
 
 
 def test_sources_stand_for_what_copy_takes(engine: Engine, tmp_path: Path) -> None:
     context = tmp_path / "context"
     write_tree(context)
-    cases = []
+    stages = [f"FROM scratch AS s{number}\nCOPY {row.words} /out/\n" for number, row in enumerate(context_table.TABLE)]
+    collected = "".join(f"COPY --from=s{number} / /{number}/\n" for number in range(len(stages)))
+    (tmp_path / "Dockerfile").write_text(f"{''.join(stages)}FROM scratch\n{collected}")
+    run_buildx(engine, tmp_path, "build", "--output=type=tar,dest=all.tar", "--file=Dockerfile", context)
+    found: dict[int, set[str]] = {number: set() for number in range(len(stages))}
+    with tarfile.open(tmp_path / "all.tar") as tar:
+        for member in tar:
+            file = tar.extractfile(member) if member.isreg() else None
+            if file is not None:
+                found[int(member.name.split("/")[0])].add(file.read().decode())
     for number, row in enumerate(context_table.TABLE):
-        dockerfile = tmp_path / f"{number}.Dockerfile"
-        dockerfile.write_text(f"FROM scratch\nCOPY {row.words} /out/\n")
-        cases.append(Case(seed=number, kind=row.words, context=context, dockerfile=dockerfile))
-    done = build_all(engine, tmp_path, cases)
-    assert done.exit_code == 0, done.complaint
-    for number, row in enumerate(context_table.TABLE):
-        with tarfile.open(tmp_path / f"{number}.tar") as tar:
-            files = [tar.extractfile(member) for member in tar if member.isreg()]
-            contents = {file.read().decode() for file in files if file is not None}
-        assert contents == set(row.names.split()), row.words
+        assert found[number] == set(row.names.split()), row.words
 
 
 def list_ours(case: Case) -> Entries:
@@ -105,8 +111,45 @@ def list_ours(case: Case) -> Entries:
     }
 
 
+def build_together(engine: Engine, folder: Path, cases: list[Case]) -> dict[int, Entries]:
+    """One build with the contexts by name, to which their `.dockerignore` applies as well; fast."""
+    lines = [f"COPY --from=context-{case.seed} . /{case.seed}/\n" for case in cases]
+    (folder / "together").mkdir()
+    (folder / "together/Dockerfile").write_text("".join(("FROM scratch\n", *lines)))
+    contexts = [f"--build-context=context-{case.seed}={case.context}" for case in cases]
+    run_buildx(engine, folder, "build", "--output=type=tar,dest=all.tar", *contexts, "together")
+    copied: dict[int, Entries] = {case.seed: {} for case in cases}
+    for path, entry in list_copied(folder / "all.tar").items():
+        seed, _, inside = path.partition("/")
+        if inside:
+            copied[int(seed)][inside] = entry
+    return copied
+
+
+def build_apart(engine: Engine, folder: Path, cases: list[Case]) -> dict[int, Entries]:
+    """A build for each case, with `COPY . /` in its own Dockerfile; one client for all."""
+    targets = {
+        f"case-{case.seed}": {
+            "context": str(case.context),
+            "dockerfile": str(case.dockerfile),
+            "output": [f"type=tar,dest={folder}/{case.seed}.tar"],
+        }
+        for case in cases
+    }
+    (folder / "bake.json").write_text(json.dumps({"group": {"default": {"targets": list(targets)}}, "target": targets}))
+    run_buildx(engine, folder, "bake", "--file=bake.json")
+    return {case.seed: list_copied(folder / f"{case.seed}.tar") for case in cases}
+
+
+def run_buildx(engine: Engine, folder: Path, *arguments: str | Path) -> None:
+    """Run buildx in a folder. Raises AssertionError with what it said when it fails."""
+    command = ["docker", "buildx", arguments[0], "--progress=plain", *arguments[1:]]
+    done = run(command, check=False, env=engine.env, cwd=folder, timeout=300)
+    assert done.exit_code == 0, done.complaint
+
+
 def list_copied(archive: Path) -> Entries:
-    """The same of what `COPY . /` put into an image."""
+    """What `COPY . /` put into an image, as `list_ours`."""
     entries: Entries = {}
     with tarfile.open(archive) as tar:
         for member in tar:
@@ -120,19 +163,3 @@ def list_copied(archive: Path) -> Entries:
             elif member.isreg():
                 entries[path] = ("file", member.size)
     return entries
-
-
-def build_all(engine: Engine, folder: Path, cases: list[Case]) -> Completed:
-    """Build all cases with one client; each one's files go to `SEED.tar`."""
-    targets = {
-        f"case-{case.seed}": {
-            "context": str(case.context),
-            "dockerfile": str(case.dockerfile),
-            "output": [f"type=tar,dest={folder}/{case.seed}.tar"],
-        }
-        for case in cases
-    }
-    definition = folder / "bake.json"
-    definition.write_text(json.dumps({"group": {"default": {"targets": list(targets)}}, "target": targets}))
-    command = ["docker", "buildx", "bake", "--progress=plain", "--file", definition]
-    return run(command, check=False, env=engine.env, cwd=folder, timeout=300)

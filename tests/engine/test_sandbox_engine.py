@@ -216,6 +216,20 @@ def test_an_empty_engine_leaves_exactly_the_budget(state: Path, leftovers: Lefto
         assert disk.stat().st_blocks * 512 >= disk.stat().st_size, "what the build freed is still reserved"
 
 
+def test_a_state_directory_behind_a_link_is_cleaned_up_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leftovers: LeftoverWatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.setenv("CI_BUDGET_STATE", str(tmp_path / "link" / "ci-budget"))
+
+    with empty_sandbox(state_directory(), 200 * MB) as box:
+        assert read_usage(box.mount).free > 199 * MB
+
+    leftovers.assert_none()
+    assert list((tmp_path / "real" / "ci-budget" / "sandboxes").glob("[!.]*")) == []
+
+
 def fill(file: Path) -> None:
     """Write until there is no room left; raises OSError then."""
     with file.open("wb", buffering=0) as handle:

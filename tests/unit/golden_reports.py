@@ -150,7 +150,9 @@ def _failing(changed: list[LimitChange]) -> ImageReport:
         disk=DISK,
         metrics=found.model_copy(update={"peak_disk": peak}),
         stages=[
-            stage("builder", 0, peak_disk=12_500 * MB, added_disk=7 * GB, image_size=8 * GB, layers=5, build_seconds=134),
+            stage(
+                "builder", 0, peak_disk=12_500 * MB, added_disk=7 * GB, image_size=8 * GB, layers=5, build_seconds=134
+            ),
             stage("tests", 1, reached=False),
             stage("runtime", 2, peak_disk=11 * GB, added_disk=6 * GB, image_size=13_900 * MB, layers=12),
         ],

@@ -236,7 +236,7 @@ def test_check_takes_every_option(checked: list[CheckOptions]) -> None:
     assert main(
         ["check", "--config", "c.yml", "--image", "web", "--context", "ctx", "--file", "D", "--target", "t",
          "--build-arg", "A=b c", "--build-arg", "D", "--disk-mode", "host", "--disk-budget", "20GB", "--warm",
-         "--baseline", "b.json", "--require-baseline", "--report", "r", 
+         "--baseline", "b.json", "--require-baseline", "--report", "r",
          "--format", "json", "--output", "o", "--fail-on", "warn", "--exit-zero", "--push", "p", "--load",
          "--export", "e"]
     ) == 0  # fmt: skip

@@ -57,15 +57,23 @@ def test_without_engine_only_our_own_goes() -> None:
     assert labels(PruneRules(bases=True)) == [
         ("leftovers", "sandbox 1a2b3c4d"),
         ("leftovers", "ci-budget.local/image-web:measured"),
+        ("leftovers", "ci-budget.local/image-api:measured"),
+        ("leftovers", "ci-budget.local/image-web:x"),
         ("seeds", "seed old-seed-of-"),
         ("seeds", "seed new"),
     ]
 
 
+def test_our_name_on_an_image_of_others_goes_and_the_image_stays() -> None:
+    steps = plan_steps(STOCK, PruneRules(), now=NOW)
+    (shared,) = [step for step in steps if step.key == "sha256:ours-and-theirs"]
+    assert (shared.names, shared.size) == (("ci-budget.local/image-web:x",), 0)
+
+
 def test_with_engine_everything_old_goes_in_order_and_bases_stay() -> None:
-    assert labels(ENGINE)[4:] == [
+    assert labels(ENGINE)[6:] == [
         ("build cache", "2 records unused for 576h or longer"),
-        ("build cache", "1 records unused for 72h or longer"),
+        ("build cache", "1 record unused for 72h or longer"),
         ("dangling images", "dangling0123"),
         ("unused images", "older:1"),
         ("unused images", "app:1, app:2"),
@@ -92,7 +100,7 @@ def test_patterns_keep_images_whatever_their_age() -> None:
 
 def test_ages_can_be_nought() -> None:
     rules = PruneRules(engine=True, cache_older=0, unused_older=0, protected=ENGINE.protected)
-    assert labels(rules)[4] == ("build cache", "4 records unused for 0h or longer")
+    assert labels(rules)[6] == ("build cache", "4 records unused for 0h or longer")
     assert ("unused images", "fresh:1") in labels(rules)
 
 
