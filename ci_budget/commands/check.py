@@ -25,7 +25,7 @@ from ci_budget.edges.disk_mode import DiskMode, choose_mode, own_platform
 from ci_budget.edges.docker_engine import DockerEngine
 from ci_budget.edges.git import head_commit
 from ci_budget.edges.github import read_context
-from ci_budget.edges.privileged_container import container_problem, rerun_in_container
+from ci_budget.edges.privileged_container import container_problem, drop_inherited_mounts, rerun_in_container
 from ci_budget.edges.privileges import give_to_caller, rerun_as_root, sudo_works
 from ci_budget.edges.progress import Progress
 from ci_budget.edges.report_files import ReportFolder
@@ -80,6 +80,7 @@ def _check_images(
     try:
         mode = _mode(options, plan, host, problem)
         progress.say(f"disk mode {mode.mode}: {mode.reason}")
+        drop_inherited_mounts()
         for ident in mend(state):
             progress.say(f"removed what the killed run {ident} left behind")
         images = []

@@ -133,7 +133,11 @@ def attach(disk: Path, mount: Path) -> None:
 
 
 def detach(disk: Path, mount: Path) -> None:
-    """Unmount everything at and below `mount`, deepest first, and detach the file's loop devices."""
+    """Unmount everything at and below `mount`, deepest first, and detach the file's loop devices.
+
+    A container that was started meanwhile may hold a copy of the mount; the kernel then detaches the device when that
+    container ends, and nothing more can be done here. Raises UnmeasuredError where the kernel will not.
+    """
     deadline = time.monotonic() + 5
     while points := mounts_below(mount):
         lazy = ["--lazy"] if time.monotonic() > deadline else []
@@ -148,8 +152,16 @@ def detach(disk: Path, mount: Path) -> None:
         for device in devices:
             run(["losetup", "--detach", device], check=False)
         if time.monotonic() > deadline + 5:
+            if all(_detaches_itself(device) for device in devices):
+                return
             raise UnmeasuredError(f"the loop device {devices[0]} of {disk} stays in use; detach it with losetup -d")
         time.sleep(0.02)
+
+
+def _detaches_itself(device: str) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/sys/block/{Path(device).name}/loop/autoclear").read_text(encoding="ascii").strip() == "1"
+    return True  # it is gone
 
 
 def mounts_below(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from ci_budget import __version__
 from ci_budget.edges.docker_engine import DockerEngine
 from ci_budget.edges.github import runner_folders
 from ci_budget.edges.host_daemon import config_file
+from ci_budget.edges.loop_filesystem import mounts_below
 from ci_budget.edges.privileges import ENTERED, kept_names
 from ci_budget.edges.processes import run
 from ci_budget.edges.state import RUN_ROOT
@@ -78,6 +79,16 @@ def rerun_in_container(
         os.execvp("docker", words)  # noqa: S606 - no shell is wanted
     except OSError as error:
         raise UnmeasuredError(f"docker cannot be run: {error.strerror}") from error
+
+
+def drop_inherited_mounts() -> None:
+    """Inside the container: give up the copies of other sandboxes' mounts that came along with the state folder.
+
+    They would keep those sandboxes' disks busy as long as this container runs.
+    """
+    if os.environ.get(ENTERED) == "container":
+        for point in mounts_below(_STATE / "sandboxes"):
+            run(["umount", "--lazy", point], check=False)
 
 
 def _own_image(host: DockerEngine, say: Callable[[str], None]) -> str:
