@@ -15,7 +15,7 @@ from ci_budget.core.recording import METHOD, BuiltStage, Recording
 from ci_budget.core.report import DiskReport, Failure, Fingerprint, ImageReport, SmokeReport, Verdict, Versions
 from ci_budget.core.steps import locate_step
 from ci_budget.core.targets import compare_targets, parse_targets
-from ci_budget.edges.base_images import BaseImage, ensure_present, find_bases
+from ci_budget.edges.base_images import find_bases
 from ci_budget.edges.build_log import BuildLog
 from ci_budget.edges.build_site import BuildSite, DiskNeeds, build_site
 from ci_budget.edges.buildx import BuildRequest, Buildx, Cancel
@@ -27,7 +27,7 @@ from ci_budget.edges.progress import Progress
 from ci_budget.edges.sampler import Sampler, sampling
 from ci_budget.edges.smoke_test import require_gpu, run_smoke_test
 from ci_budget.edges.stage_builds import Location, StageBuilder
-from ci_budget.edges.stage_images import StageImages
+from ci_budget.edges.stage_images import bases_size
 from ci_budget.errors import UnmeasuredError
 
 
@@ -66,7 +66,7 @@ def measure_image(prepared: PreparedImage, bench: Workbench) -> ImageReport:
                     free_first=int(job.disk.free_factor * job.expected_size) if job.expected_size else None,
                 ),
                 bases=bases,
-                bases_size=lambda engine: _bases_size(engine, bases),
+                bases_size=lambda engine: bases_size(engine, bases),
                 cancel=cancel,
                 say=bench.progress.doing,
             )
@@ -205,11 +205,11 @@ class _Session:
             self.site.ceiling or self.prepared.job.disk_budget,
         )
 
-    def _locator(self) -> Callable[[str], Location]:
+    def _locator(self) -> Callable[[str, int], Location]:
         plan, onbuild = self.prepared.plan, self.reader.triggers()
 
-        def locate(name: str) -> Location:
-            place = locate_step(plan, name, onbuild)
+        def locate(name: str, built: int) -> Location:
+            place = locate_step(plan, name, onbuild, likeliest=built)
             return Location(stage=place.stage, line=place.line) if place else Location(stage=None, line=None)
 
         return locate
@@ -298,10 +298,3 @@ def _no_peak(bench: Workbench) -> str | None:
     if bench.mode.mode == "remote":
         return "the engine is on another machine, whose disk cannot be watched from here"
     return None
-
-
-def _bases_size(engine: DockerEngine, bases: list[BaseImage]) -> int:
-    """Payload of the bases on the host's engine; those that it lacks are pulled now, before the window."""
-    images = StageImages(engine)
-    present = {facts.id: facts for facts in (ensure_present(base, engine) for base in bases)}
-    return sum(images.size(facts) for facts in present.values())

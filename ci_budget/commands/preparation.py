@@ -171,12 +171,12 @@ def _target(stage: PlannedStage, plan: StagePlan, copies: _Copies, dockerfile: P
     if refreshed and ambiguous:
         alias = f"ci-budget-stage-{stage.index}"
         copy = copies.until(stage, alias=alias)
-        return Target(name=stage.name, target=alias, dockerfile=copy, alone=alone, alias=alias)
+        return Target(name=stage.name, index=stage.index, target=alias, dockerfile=copy, alone=alone, alias=alias)
     if stage.index == len(plan.stages) - 1:
-        return Target(name=stage.name, target=None, dockerfile=dockerfile)
+        return Target(name=stage.name, index=stage.index, target=None, dockerfile=dockerfile)
     if stage.target_name is not None:
-        return Target(name=stage.name, target=stage.target_name, dockerfile=dockerfile)
-    return Target(name=stage.name, target=None, dockerfile=copies.until(stage), alone=alone)
+        return Target(name=stage.name, index=stage.index, target=stage.target_name, dockerfile=dockerfile)
+    return Target(name=stage.name, index=stage.index, target=None, dockerfile=copies.until(stage), alone=alone)
 
 
 def _arguments(image: ImageConfig) -> dict[str, str | None]:

@@ -131,7 +131,7 @@ def assemble_stages(
     no_peak: str | None,
 ) -> list[StageReport]:
     """The stages in Dockerfile order; unreached ones carry no metrics."""
-    records = {record.name: record for record in recording.stages} if recording else {}
+    records = {record.index: record for record in recording.stages} if recording else {}
     return [
         StageReport(
             name=stage.name,
@@ -139,7 +139,7 @@ def assemble_stages(
             base=stage.base,
             line=stage.line,
             reached=stage.reached,
-            metrics=_stage_metrics(recording, records.get(stage.name), built.get(stage.index), no_peak)
+            metrics=_stage_metrics(recording, records.get(stage.index), built.get(stage.index), no_peak)
             if stage.reached
             else {},
         )

@@ -31,9 +31,9 @@ class StepRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """The build of one target inside the window."""
+    """The build of one target inside the window; `index` is the stage's in the Dockerfile."""
 
-    name: str
+    index: int
     start: float
     end: float
 

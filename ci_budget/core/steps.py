@@ -45,12 +45,17 @@ class StepLocation:
 
 
 def locate_step(
-    plan: StagePlan, vertex_name: str, onbuild: Mapping[int, Sequence[str]] | None = None
+    plan: StagePlan,
+    vertex_name: str,
+    onbuild: Mapping[int, Sequence[str]] | None = None,
+    *,
+    likeliest: int | None = None,
 ) -> StepLocation | None:
     """The place of a step, None for internal work and for a name that fits no stage of the plan.
 
     `onbuild` has, by stage index, the ONBUILD triggers of the image from outside that the stage starts from
-    (`Config.OnBuild`). Without it the place is still found in nearly all cases, by comparing texts.
+    (`Config.OnBuild`). Without it the place is still found in nearly all cases, by comparing texts. `likeliest` is the
+    index of the stage to take where stages of one name have the same step.
     """
     match = _NAME.fullmatch(vertex_name)
     if match is None:
@@ -61,7 +66,7 @@ def locate_step(
         for stage in plan.order
         if stage.total <= total and (stage.name == match["stage"] or (match["stage"] is None and stage.index == 0))
     ]
-    candidates.sort(key=lambda stage: total - stage.total)
+    candidates.sort(key=lambda stage: (total - stage.total, stage.index != likeliest))
     for stage in candidates:
         triggers = (onbuild or {}).get(stage.index, ())
         found = _locate_in(stage, number, total - stage.total, text, triggers)

@@ -28,6 +28,7 @@ from ci_budget.errors import UnmeasuredError
 _START_TIMEOUT = 60.0
 _STOP_GRACE = 3.0
 _KEPT_LINES = 40
+_LONGEST_SCRATCH = 107 - len("/.buildkit-ssh-sock4294967295/ssh_auth_sock")  # bytes; a socket's path has 107
 
 _CONTAINERD_CONFIG = """\
 version = 2
@@ -98,6 +99,7 @@ def private_engine(
 def _start(claim: Claim, network: PrivateNetwork, settings: Mapping[str, Any], scratch: Path | None) -> PrivateEngine:
     run_folder = claim.run_folder
     run_folder.mkdir(parents=True, mode=0o711, exist_ok=True)
+    scratch = scratch or _short_scratch(claim)
     docker_socket, containerd_socket = run_folder / "docker.sock", run_folder / "containerd.sock"
     (run_folder / "containerd.toml").write_text(_CONTAINERD_CONFIG, encoding="ascii")
     (run_folder / "daemon.json").write_text(
@@ -116,6 +118,19 @@ def _start(claim: Claim, network: PrivateNetwork, settings: Mapping[str, Any], s
         env={"DOCKER_TMPDIR": str(scratch)} if scratch else None,
     )  # fmt: skip
     return PrivateEngine(docker_host=f"unix://{docker_socket}", data_root=claim.mount / "docker")
+
+
+def _short_scratch(claim: Claim) -> Path | None:
+    """Where the path of the engine's folder for temporary files is too long for BuildKit's sockets of SSH agents
+    below it: the same folder by a short one. The engine resolves a symbolic link, so it is a mount."""
+    usual = claim.mount / "docker" / "tmp"
+    if len(os.fsencode(usual)) <= _LONGEST_SCRATCH:
+        return None
+    short = claim.run_folder / "tmp"
+    usual.mkdir(parents=True, mode=0o700, exist_ok=True)
+    short.mkdir(mode=0o700)
+    processes.run(["mount", "--bind", usual, short])
+    return short
 
 
 def _daemon_config(

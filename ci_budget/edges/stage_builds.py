@@ -21,7 +21,7 @@ _LONGEST_LINE = 400
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A stage to build: its name, what buildx is asked for (None: the last stage), and the Dockerfile to build from.
+    """A stage to build: its name and index, what buildx is asked for (None: the last stage), and from what Dockerfile.
 
     A stage without a name of its own cannot be asked for: it is built from a copy that ends with it. Where that
     leaves a single stage, the engine leaves the stage out of its step names (`alone`). `alias` is the name that such
@@ -29,6 +29,7 @@ class Target:
     """
 
     name: str
+    index: int
     target: str | None
     dockerfile: Path
     alone: bool = False
@@ -62,7 +63,7 @@ class StageBuilder:
         request: BuildRequest,
         sampler: Sampler,
         recording: Recording,
-        locate: Callable[[str], Location],
+        locate: Callable[[str, int], Location],
         log: BuildLog,
         progress: Progress,
         cancel: Cancel,
@@ -115,7 +116,7 @@ class StageBuilder:
             extra=extra,
         )
         self._sampler.sample()
-        self._recording.stages.append(StageRecord(name=target.name, start=start, end=time.monotonic()))
+        self._recording.stages.append(StageRecord(index=target.index, start=start, end=time.monotonic()))
         self._record_steps(target, end.events)
         self._recording.said_no_space |= end.events.says_no_space(None)
         if not end.succeeded:
@@ -137,7 +138,7 @@ class StageBuilder:
             self._progress.doing(self._redact(target.shown(vertex)))
 
     def _place(self, target: Target, vertex: Vertex) -> Location:
-        return self._locate(target.shown(vertex))
+        return self._locate(target.shown(vertex), target.index)
 
     def _record_steps(self, target: Target, events: BuildEvents) -> None:
         """Steps that ran; one that came from the cache counts only where it was not seen to run before."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ci_budget.core.recording import BuiltStage
-from ci_budget.edges.base_images import copy_image
+from ci_budget.edges.base_images import BaseImage, copy_image, ensure_present
 from ci_budget.edges.docker_engine import DockerEngine, ImageFacts
 from ci_budget.edges.layer_files import LayerFolders, measure_saved
 from ci_budget.edges.processes import run
@@ -45,6 +45,13 @@ class StageImages:
             with contextlib.suppress(UnmeasuredError):  # not root, say: the stream tells the same
                 return sum(layer.size for layer in self._folders.measure(folders))
         return sum(layer.size for layer in measure_saved(self._engine.docker_host, facts.id))
+
+
+def bases_size(engine: DockerEngine, bases: Sequence[BaseImage]) -> int:
+    """Payload of the bases on the host's engine; those that it lacks are pulled now, before the window."""
+    images = StageImages(engine)
+    present = {facts.id: facts for facts in (ensure_present(base, engine) for base in bases)}
+    return sum(images.size(facts) for facts in present.values())
 
 
 def load_into_host(image: str, sandbox_host: str, host: DockerEngine, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,9 +54,9 @@ def test_secrets_reach_the_build_and_are_shown_nowhere(project: Project, leftove
     project.write(
         "FROM test/busybox\n"
         "ARG PASSWORD\n"
-        f"RUN {mounts} cat /run/secrets/token /run/secrets/file /run/secrets/BARE && echo pw=$PASSWORD && "
-        'test "$(wc -c < /run/secrets/token)" = 24 && test "$(wc -l < /run/secrets/file)" = 1\n'
         "WORKDIR /in-$PASSWORD\n"
+        f"RUN {mounts} cat /run/secrets/token /run/secrets/file /run/secrets/BARE && echo pw=$PASSWORD && "
+        f'test "$(wc -c < /run/secrets/token)" = {len(TOKEN)} && test "$(wc -l < /run/secrets/file)" = 1\n'
         f"RUN {mounts} {end}\n",
         secrets=["id=token,env=TOKEN", "id=file,src=keys/file", "id=BARE"],
         build_args={"PASSWORD": ""},
@@ -71,8 +72,7 @@ def test_secrets_reach_the_build_and_are_shown_nowhere(project: Project, leftove
     said = _everything_said(done)
     assert "pw=***" in said
     assert "WORKDIR /in-***" in said
-    assert [value for value in VALUES if value in said or repr(value)[1:-1] in said] == []
-    assert [value for value in VALUES if value.replace('"', '\\"') in said] == []
+    assert [value for value in VALUES if value in said or json.dumps(value)[1:-1] in said] == []
 
 
 def test_contexts_arguments_and_ssh_reach_the_build(
@@ -187,9 +187,7 @@ def test_an_image_that_does_not_pass_is_not_pushed(
     assert "team/large" not in local_registry.repositories()
 
 
-def test_a_push_that_fails_keeps_the_measurement(
-    project: Project, host: QuietHost, leftovers: LeftoverWatch
-) -> None:
+def test_a_push_that_fails_keeps_the_measurement(project: Project, host: QuietHost, leftovers: LeftoverWatch) -> None:
     project.write("FROM test/busybox\nRUN true\n", budgets={"layers": 2})
 
     done = project.check("--warm", "--push", "localhost:1/team/web:1", env=host.env)
