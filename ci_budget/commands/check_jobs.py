@@ -19,7 +19,7 @@ from ci_budget.core.suggestion import suggest
 from ci_budget.core.units import parse_size
 from ci_budget.edges import git
 from ci_budget.edges.baseline_file import read_baseline, read_baseline_at
-from ci_budget.edges.config_file import check_files, find_config, load_config, repository_root
+from ci_budget.edges.config_file import CONFIG_NAMES, check_files, find_config, load_config, repository_root
 from ci_budget.edges.github import GitHubContext
 from ci_budget.errors import ConfigError, UnmeasuredError
 
@@ -191,16 +191,35 @@ def _limits(parsed: ParsedConfig, folder: Path, options: CheckOptions, github: G
             "this is a pull request, and its base revision is not known, so its limits cannot be read",
             mend="Check out with `fetch-depth: 2`; the event's payload must be readable.",
         )
-    path = Path(parsed.file).resolve().relative_to(folder)
-    text = git.read_file_at(folder, revision, str(path))
-    base = parse_config(text, f"{path} at {revision[:12]}").config if text is not None else None
-    where = DEFAULT_PATH
+    base, places = _base_config(Path(parsed.file), folder, revision, searched=options.config is None)
     if options.baseline is not None and options.baseline.resolve().is_relative_to(folder):
-        where = str(options.baseline.resolve().relative_to(folder))
+        places = [str(options.baseline.resolve().relative_to(folder))]
+    baselines = (read_baseline_at(folder, revision, place) for place in places)
     return _Limits(
         head=parsed.config,
         head_baseline=head_baseline,
         in_pull_request=True,
         base=base,
-        base_baseline=read_baseline_at(folder, revision, where),
+        base_baseline=next((found for found in baselines if found.images), Baseline()),
     )
+
+
+def _base_config(file: Path, folder: Path, revision: str, *, searched: bool) -> tuple[Config | None, list[str]]:
+    """The base revision's config, and where its baseline may lie, relative to the head's `folder`.
+
+    Where the config was searched for, so it is there: a proposal that brings a file of the other name, one nearer to
+    the working directory, or a link, must not hide the limits that are in force.
+    """
+    own = file.parent.resolve() / file.name
+    found = [own]
+    if searched:
+        top = repository_root(own.parent)
+        above = [own.parent, *(parent for parent in own.parents if parent.is_relative_to(top))]
+        found += [parent / name for parent in above for name in CONFIG_NAMES]
+    for path in dict.fromkeys(found):
+        place = os.path.relpath(path, folder)
+        text = git.read_file_at(folder, revision, place)
+        if text is not None:
+            beside = os.path.relpath(path.parent / DEFAULT_PATH, folder)
+            return parse_config(text, f"{place} at {revision[:12]}").config, [beside, DEFAULT_PATH]
+    return None, [DEFAULT_PATH]
