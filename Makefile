@@ -4,12 +4,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help venv engine engine-down base-python base-busybox test-tools lint test demo bench clean
+.PHONY: help venv engine engine-down base-python base-busybox test-tools lint test test-unit demo bench clean
 
 PYTHON ?= python3
 DEMO_IMAGE ?= audio-voice
-TESTS ?= tests/unit tests/engine tests/action
-PYTEST_OPTIONS ?=
+PYTEST_OPTIONS ?= -ra --fail-on-skip --durations=10
 
 STEP := @scripts/step.sh
 VENV_STAMP := .venv/.installed
@@ -45,11 +44,13 @@ lint: venv test-tools ## ruff, mypy --strict, shellcheck
 	$(STEP) "mypy" .venv/bin/mypy --strict
 	$(STEP) "shellcheck" .venv/bin/python -c 'import glob, os; os.execlp("shellcheck", "shellcheck", "-x", *sorted(glob.glob("scripts/*.sh")), ".ci/run")'
 
-# What waits for the network and what waits for the processor go side by side.
+# What needs no engine runs while the engine and its base images are made.
 test: ## everything: linters, unit, engine and action tests; no test may be skipped
-	@$(MAKE) -j2 venv base-python base-busybox
-	@$(MAKE) lint
-	$(STEP) "tests" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m pytest $(TESTS) -ra --fail-on-skip --durations=10 $(PYTEST_OPTIONS)'
+	@$(MAKE) -j2 test-unit base-python base-busybox
+	$(STEP) "engine and action tests" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m pytest tests/engine tests/action $(PYTEST_OPTIONS)'
+
+test-unit: lint ## only linters and the tests that need no engine
+	$(STEP) "unit tests" .venv/bin/python -m pytest tests/unit $(PYTEST_OPTIONS)
 
 demo: ## gate the example service for real, ending with the verdict table and the report's path
 	@$(MAKE) -j2 venv base-python

@@ -51,18 +51,20 @@ def run_check(options: CheckOptions) -> int:
         warm=options.warm,
         without_baselines=str(options.baseline) == "none",
     )
-    with new_progress(options) as progress:
-        images = _check_images(plan, options, gate, folder, progress, in_actions=github.in_actions)
-    report = judge_run(
-        images,
-        started=started,
-        commit=head_commit(plan.folder),
-        options=gate,
-        limits_changed=plan.limits_changed,
-        notes=plan.notes,
-    )
-    deliver(report, folder, options)
-    give_to_caller(folder.path)
+    try:
+        with new_progress(options) as progress:
+            images = _check_images(plan, options, gate, folder, progress, in_actions=github.in_actions)
+        report = judge_run(
+            images,
+            started=started,
+            commit=head_commit(plan.folder),
+            options=gate,
+            limits_changed=plan.limits_changed,
+            notes=plan.notes,
+        )
+        deliver(report, folder, options)
+    finally:
+        give_to_caller([folder.path, *(path for path in (options.output, options.export) if path is not None)])
     return report.exit_code
 
 

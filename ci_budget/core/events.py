@@ -111,9 +111,11 @@ class BuildEvents:
             yield VertexChange(vertex=vertex, kind="completed")
 
     def _log(self, item: dict[str, Any]) -> Iterator[LogLine]:
-        digest = str(item.get("vertex", ""))
+        digest, text = str(item.get("vertex", "")), item.get("data")
+        if not isinstance(text, str):
+            return
         try:
-            data = base64.b64decode(str(item.get("data", "")), validate=True)
+            data = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
             return
         data = self._partial.pop(digest, b"") + data

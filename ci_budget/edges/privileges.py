@@ -17,6 +17,7 @@ from ci_budget.errors import UnmeasuredError
 _KEPT = (
     "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "SSH_AUTH_SOCK", "NO_COLOR", "TERM", "CI", "COLUMNS",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "PYTHONPATH",
 )  # fmt: skip
 ENTERED = "CI_BUDGET_ENTERED_BY"
 _KEPT_PREFIXES = ("CI_BUDGET_", *VARIABLE_PREFIXES)
@@ -46,11 +47,12 @@ def sudo_works() -> bool:
 def rerun_as_root(also_kept: Sequence[str]) -> NoReturn:
     """Replace this process by the same command as root. `also_kept`: names of variables that the config needs.
 
-    Values travel in the environment, never on the command line. Raises UnmeasuredError when sudo is gone.
+    Values travel in the environment, never on the command line. `-P`: nothing in the working directory, which is
+    what a pull request proposes, is taken for a module. Raises UnmeasuredError when sudo is gone.
     """
     command = [
         "sudo", "-n", f"--preserve-env={','.join(kept_names(also_kept))}", "--", "env",
-        f"PATH={os.environ.get('PATH', '')}", f"{ENTERED}=sudo", sys.executable, "-m", "ci_budget", *sys.argv[1:],
+        f"PATH={os.environ.get('PATH', '')}", f"{ENTERED}=sudo", sys.executable, "-P", "-m", "ci_budget", *sys.argv[1:],
     ]  # fmt: skip
     sys.stdout.flush()
     sys.stderr.flush()
@@ -60,11 +62,11 @@ def rerun_as_root(also_kept: Sequence[str]) -> NoReturn:
         raise UnmeasuredError(f"sudo cannot be run: {error.strerror}") from error
 
 
-def give_to_caller(folder: Path) -> None:
-    """Make what root wrote belong to the user who called sudo; does nothing otherwise."""
+def give_to_caller(written: Sequence[Path]) -> None:
+    """Make the files and folders that root wrote belong to the user who called sudo; does nothing otherwise."""
     user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     if os.geteuid() != 0 or not user.isdigit() or not group.isdigit():
         return
-    for path in (folder, *folder.rglob("*")):
+    for path in (below for top in written for below in (top, *top.rglob("*"))):
         with contextlib.suppress(OSError):
             os.chown(path, int(user), int(group), follow_symlinks=False)

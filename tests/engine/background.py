@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,12 +65,13 @@ class WebServer:
         with self._came:
             return list(self._paths)
 
-    def wait_for(self, start: str) -> str:
-        """The first path that starts so, once somebody asked for it."""
+    def wait_for(self, start: str, check: RunningCheck) -> None:
+        """Wait until somebody asks for a path that starts so; raises AssertionError when `check` ends before."""
+        deadline = time.monotonic() + _PATIENCE
         with self._came:
-            came = self._came.wait_for(lambda: any(path.startswith(start) for path in self._paths), _PATIENCE)
-            assert came, f"nobody asked for {start}; there came {self._paths}"
-            return next(path for path in self._paths if path.startswith(start))
+            while not self._came.wait_for(lambda: any(path.startswith(start) for path in self._paths), 0.5):
+                if check.process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError(f"nobody asked for {start}; there came {self._paths}\n{check.said}")
 
     def release(self) -> None:
         """Let everybody go on who waits, now and later."""
@@ -93,6 +95,11 @@ class RunningCheck:
             reader = threading.Thread(target=lines.extend, args=(stream,), daemon=True)
             reader.start()
             self._readers.append(reader)
+
+    @property
+    def said(self) -> str:
+        """What it wrote on its standard error so far."""
+        return "".join(self._err)
 
     def finish(self) -> Result:
         """Wait for its end."""

@@ -108,7 +108,7 @@ def test_builds_reach_the_network_where_forwarding_is_off_and_dropped(
     assert (before["forwarding"], before["rules"].count("*filter :FORWARD DROP")) == ("0", 1)  # type: ignore[attr-defined]
     with WebServer(f"{OUTSIDE}.1") as web:
         fetch = (
-            f"wget -q -O- http://{OUTSIDE}.1:{web.port}"
+            f"wget -q -T 10 -O- http://{OUTSIDE}.1:{web.port}"
             "/$(cat /sys/class/net/eth0/mtu)$(ip -4 -o address show eth0 | awk '{ print \"/\" $4 }')"
         )
         project.write(f"FROM test/busybox\nRUN {fetch}\n")
@@ -121,7 +121,7 @@ def test_builds_reach_the_network_where_forwarding_is_off_and_dropped(
         assert address.startswith("10.213.1."), "10.213.0.0/24 is routed elsewhere"
         assert namespace.picture() == before
 
-        project.write(f"FROM test/busybox\nRUN {fetch.replace('wget -q', 'wget -q -T 5')}\n", network="none")
+        project.write(f"FROM test/busybox\nRUN {fetch}\n", network="none")
         refused = project.check(prefix=namespace.prefix)
         assert refused.exit_code == 4, refused.stdout + refused.stderr
         assert len(web.paths) == 1
@@ -164,7 +164,7 @@ def test_a_living_sandbox_keeps_its_network_while_others_come_and_go(
         second = Project(folder=tmp_path / "second", budget=project.budget)
         second.write(f"FROM test/busybox\nRUN {write} && wget -q -O- {url}/second\n")
         with running_check(project) as held:
-            web.wait_for("/hold")
+            web.wait_for("/hold", held)
             bridge = bridge_of(held)
             network = network_of(bridge)
             assert len(network["rules"]) == 3
@@ -176,7 +176,7 @@ def test_a_living_sandbox_keeps_its_network_while_others_come_and_go(
             dying = Project(folder=tmp_path / "dying", budget=project.budget)
             dying.write(f"FROM test/busybox\nRUN wget -q -O- {url}/hold-dying\n")
             with running_check(dying) as killed:
-                web.wait_for("/hold-dying")
+                web.wait_for("/hold-dying", killed)
                 left = bridge_of(killed)
                 killed.kill()
             assert network_of(left)["rules"], "the kill left nothing, so this test shows nothing"
@@ -220,7 +220,7 @@ def test_the_host_engines_network_stays_as_it_was(project: Project, leftovers: L
     with WebServer() as web:
         project.write(f"FROM test/busybox\nRUN wget -q -O- http://{GATEWAY}:{web.port}/hold\n")
         with running_check(project) as check:
-            web.wait_for("/hold")
+            web.wait_for("/hold", check)
             assert host_network() == before, "while it runs"
             web.release()
             done = check.finish()

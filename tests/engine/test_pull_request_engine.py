@@ -1,9 +1,8 @@
-"""A pull request held to its base revision's limits, end to end: a repository, the event as GitHub gives it, a build."""
+"""A pull request held to its base revision's limits: a repository, the event as GitHub gives it, a build."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -30,10 +29,8 @@ class Repository:
 
     def git(self, *words: str) -> str:
         """Run git in it; its standard output."""
-        who = {f"GIT_{role}_{part}": "somebody@example.com" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
-        done = subprocess.run(
-            ["git", "-C", self.folder, *words], env={**os.environ, **who}, capture_output=True, text=True
-        )
+        who = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
+        done = subprocess.run(["git", "-C", self.folder, *who, *words], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -91,16 +88,26 @@ def repository(project: Project) -> Repository:
     return made
 
 
-@pytest.fixture
-def repository_with_baseline(project: Project) -> Repository:
-    """The project with an accepted baseline, committed."""
-    made = Repository(project)
+@pytest.fixture(scope="module")
+def accepted(tmp_path_factory: pytest.TempPathFactory, busybox_base: str) -> bytes:
+    """The baseline file that a run of that project left, accepted."""
+    project = Project(folder=tmp_path_factory.mktemp("accepted") / "project")
+    project.write(SMALL)
     first = project.check()
     assert first.exit_code == 0, first.stdout + first.stderr
     done = subprocess.run(
         [*COMMAND, "baseline", "update", "--report", first.folder], cwd=project.folder, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+    return (project.folder / ".ci-budget" / "baseline.json").read_bytes()
+
+
+@pytest.fixture
+def repository_with_baseline(project: Project, accepted: bytes) -> Repository:
+    """The project with an accepted baseline, committed."""
+    (project.folder / ".ci-budget").mkdir()
+    (project.folder / ".ci-budget" / "baseline.json").write_bytes(accepted)
+    made = Repository(project)
     made.commit("base")
     return made
 
@@ -252,9 +259,7 @@ def test_only_the_base_may_say_so(repository: Repository, leftovers: LeftoverWat
 def test_without_the_base_revision_nothing_passes(repository: Repository, leftovers: LeftoverWatch) -> None:
     env = repository.propose(lambda: None)
     shallow = repository.folder.with_name("shallow")
-    subprocess.run(
-        ["git", "clone", "--quiet", "--depth", "1", f"file://{repository.folder}", shallow], check=True
-    )
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{repository.folder}", shallow], check=True)
 
     done = Project(folder=shallow).check(env=env)
 
@@ -293,7 +298,11 @@ def test_a_damaged_baseline_builds_nothing(
         sound = file.read_bytes()
         spoil()
         repository.commit("spoilt")
-        env = repository.propose(lambda: file.write_bytes(sound) and None)
+
+        def mend() -> None:
+            file.write_bytes(sound)
+
+        env = repository.propose(mend)
     else:
         env = repository.propose(spoil)
 

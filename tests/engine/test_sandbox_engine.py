@@ -348,7 +348,7 @@ def test_the_host_daemons_settings_reach_the_sandbox(
         name = f"test/mirrored-{secrets.token_hex(4)}:1"
         project.write(f"FROM {name}\nRUN cat /etc/resolv.conf && wget -q -O- http://{GATEWAY}:{web.port}/hold\n")
         with daemon_json(tmp_path, settings) as prefix, running_check(project, prefix=prefix) as check:
-            web.wait_for("/hold")
+            web.wait_for("/hold", check)
             (socket,) = sockets_of(check.process.pid)
             said = engine.docker(
                 "--host", f"unix://{socket}", "info", "--format",
