@@ -22,7 +22,7 @@ from ci_budget.edges import signals
 from ci_budget.edges.build_site import open_host_engine
 from ci_budget.edges.config_file import repository_root
 from ci_budget.edges.disk_mode import DiskMode, choose_mode, own_platform
-from ci_budget.edges.docker_engine import DockerEngine
+from ci_budget.edges.docker_engine import START_ENGINE, DockerEngine
 from ci_budget.edges.git import head_commit
 from ci_budget.edges.github import read_context
 from ci_budget.edges.privileged_container import container_problem, drop_inherited_mounts, rerun_in_container
@@ -139,7 +139,7 @@ def _become_root(options: CheckOptions, plan: CheckPlan, target: Path) -> None:
 def _mode(options: CheckOptions, plan: CheckPlan, host: DockerEngine | None, problem: str) -> DiskMode:
     if options.warm:
         if host is None:
-            raise UnmeasuredError(f"--warm needs the runner's engine and its cache: {problem}")
+            raise UnmeasuredError(f"--warm needs the runner's engine and its cache: {problem}", mend=START_ENGINE)
         return choose_mode("host", host, problem)
     return choose_mode(plan.jobs[0][0].disk.mode, host, problem)
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from ci_budget.commands.check_options import CheckOptions
 from ci_budget.commands.preparation import ImageJob
@@ -24,6 +28,8 @@ from ci_budget.edges.github import GitHubContext
 from ci_budget.errors import ConfigError, UnmeasuredError
 
 Job = tuple[ImageJob, DecidedLimits]
+Model = TypeVar("Model", bound=BaseModel)
+_NO_NAME = re.compile(r"[^a-z0-9._-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +80,7 @@ def plan_check(options: CheckOptions, github: GitHubContext) -> CheckPlan:
     for name in names:
         decided = limits.of(name)
         disk = _disk(decided.config.disk, options)
-        budget = parse_size(options.disk_budget) if options.disk_budget else decided.limits.disk_budget
+        budget = _given_budget(options) or decided.limits.disk_budget
         if budget is None and disk.mode != "host":
             raise ConfigError(
                 f"images.{name} has no disk budget: nothing says how much disk its build may use",
@@ -104,6 +110,13 @@ def plan_check(options: CheckOptions, github: GitHubContext) -> CheckPlan:
     return CheckPlan(folder=folder, jobs=tuple(jobs), limits_changed=changes)
 
 
+def _given_budget(options: CheckOptions) -> int | None:
+    try:
+        return parse_size(options.disk_budget) if options.disk_budget else None
+    except ValueError as error:
+        raise ConfigError(f"--disk-budget: {error}") from None
+
+
 def _read_config(options: CheckOptions) -> tuple[ParsedConfig, Path]:
     """The config; one made of the options where --context or --file is given without --image and --config."""
     alone = (options.context is not None or options.file is not None) and not options.images
@@ -118,13 +131,21 @@ def _config_of_options(options: CheckOptions) -> tuple[ParsedConfig, Path]:
     context = (options.context or Path()).resolve()
     folder = repository_root(context)
     file = (options.file or context / "Dockerfile").resolve()
-    name = context.name.lower() or "image"
+    name = _NO_NAME.sub("-", context.name.lower()).strip("-._") or "image"
     image: Mapping[str, object] = {
         "context": _relative(context, folder, "--context"),
         "dockerfile": _relative(file, context, "--file"),
     }
-    config = Config.model_validate({"version": 1, "images": {name: image}})
+    config = _read(Config, {"version": 1, "images": {name: image}})
     return ParsedConfig(config=config, file="(command line)", lines={}), folder
+
+
+def _read(model: type[Model], values: Mapping[str, object]) -> Model:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        found = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"the command line: {found}") from None
 
 
 def _relative(path: Path, folder: Path, option: str) -> str:
@@ -165,7 +186,7 @@ def _overridden(parsed: ParsedConfig, options: CheckOptions) -> ParsedConfig:
         given["build_args"] = {**image.build_args, **arguments}
     if not given:
         return parsed
-    merged = ImageConfig.model_validate({**image.model_dump(exclude_unset=True), **given})
+    merged = _read(ImageConfig, {**image.model_dump(exclude_unset=True), **given})
     config = parsed.config.model_copy(update={"images": {**parsed.config.images, name: merged}})
     return ParsedConfig(config=config, file=parsed.file, lines=parsed.lines)
 

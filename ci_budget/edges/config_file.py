@@ -62,7 +62,7 @@ def repository_root(start: Path) -> Path:
     """The folder at or above `start` that holds `.git`; `start` itself where none does."""
     resolved = start.resolve()
     for folder in (resolved, *resolved.parents):
-        if (folder / ".git").exists():
+        if os.path.lexists(folder / ".git"):
             return folder
     return resolved
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from ci_budget.edges.docker_engine import DockerEngine
+from ci_budget.edges.docker_engine import START_ENGINE, DockerEngine
 from ci_budget.edges.privileges import way_to_root
 from ci_budget.edges.sandbox import check_programs
 from ci_budget.errors import UnmeasuredError
@@ -28,7 +28,7 @@ def choose_mode(wanted: str, host: DockerEngine | None, host_problem: str) -> Di
     local = host is not None and host.docker_host.startswith("unix://")
     if wanted == "host":
         if host is None:
-            raise UnmeasuredError(f"disk mode host needs the runner's engine: {host_problem}")
+            raise UnmeasuredError(f"disk mode host needs the runner's engine: {host_problem}", mend=START_ENGINE)
         return DiskMode(mode="host", reason="asked for") if local else _remote(host, "asked for")
     if os.geteuid() == 0:
         try:

@@ -16,6 +16,7 @@ from ci_budget.edges.engine_storage import cache_entries, read_moment, stored_im
 from ci_budget.errors import UnmeasuredError
 
 OLDEST_ENGINE = (23, 0)
+START_ENGINE = "Start one that this user may use, or name another with DOCKER_HOST or `docker context use`."
 _TIMEOUT = 120
 _KEPT_LOG = 20_000
 
@@ -75,10 +76,10 @@ class DockerEngine:
         try:
             self._client = docker.DockerClient(base_url=docker_host, timeout=_TIMEOUT, version="auto")
         except (docker.errors.DockerException, OSError, ValueError) as error:
-            raise UnmeasuredError(
-                f"no Docker engine answers at {docker_host} ({_reason(error)})",
-                mend="Start one, or name another with DOCKER_HOST or `docker context use`.",
-            ) from error
+            problem = f"no Docker engine answers at {docker_host} ({_reason(error)})"
+            if "Permission denied" in str(error):
+                problem = f"this user may not use the Docker engine at {docker_host}"
+            raise UnmeasuredError(problem, mend=START_ENGINE) from error
 
     def close(self) -> None:
         """Close the connections."""

@@ -97,12 +97,13 @@ def test_a_damaged_seed_is_removed_and_the_run_goes_on(
     written = disk.stat()
     if damage == "facts":
         os.truncate(disk.with_suffix(".json"), 30)
-    elif damage == "filesystem":
-        with disk.open("r+b") as handle:
-            handle.seek(4096)  # the group descriptors
-            handle.write(os.urandom(64 * 1024))
+    elif damage == "filesystem":  # it mounts, and would write over an image's file
+        block = _debugfs(disk, f"blocks {_IMAGES}").split()[0]
+        _debugfs(disk, f"freeb {block}")
+        assert subprocess.run(["e2fsck", "-n", "-f", disk], capture_output=True).returncode == 4
     else:  # a sound filesystem in which the engine does not find its image
-        _debugfs(disk, "rm docker/image/overlay2/repositories.json")
+        _debugfs(disk, f"rm {_IMAGES}")
+        subprocess.run(["e2fsck", "-n", "-f", disk], check=True, capture_output=True)
     os.utime(disk, ns=(written.st_atime_ns, written.st_mtime_ns))  # as a failing disk would, with nobody writing
 
     damaged = project.check()
@@ -116,9 +117,11 @@ def test_a_damaged_seed_is_removed_and_the_run_goes_on(
     assert "damaged" not in " ".join(after.image["notes"])
 
 
-def _debugfs(disk: Path, request: str) -> None:
-    subprocess.run(["debugfs", "-w", "-R", request, disk], check=True, capture_output=True)
-    subprocess.run(["e2fsck", "-n", "-f", disk], check=True, capture_output=True)
+_IMAGES = "docker/image/overlay2/repositories.json"
+
+
+def _debugfs(disk: Path, request: str) -> str:
+    return subprocess.run(["debugfs", "-w", "-R", request, disk], check=True, capture_output=True, text=True).stdout
 
 
 def test_no_seed_is_kept_where_none_may_be(project: Project, state: Path, leftovers: LeftoverWatch) -> None:

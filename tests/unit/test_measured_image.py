@@ -313,7 +313,9 @@ class TestFailure:
         found = find_failure(made, timeout=90, enforced=True)
         assert found is not None
         assert (found.kind, found.line) == ("timeout", 7)
-        assert found.message == ("the build ran longer than its timeout of 1m 30s and was ended in `[app 3/4] RUN make`")
+        assert found.message == (
+            "the build ran longer than its timeout of 1m 30s and was ended in `[app 3/4] RUN make`"
+        )
 
     def test_the_watchdogs_reason_is_the_reason(self) -> None:
         made = recording(20, 100, failed=failed("context canceled"), cancelled="the build used 5 GB")
@@ -345,7 +347,7 @@ class TestFailure:
 def test_an_image_that_was_not_built(error: GateError | UnmeasuredError, kind: str, exit_code: int) -> None:
     made = unmeasured_image("app", "app/Dockerfile", "runtime", CONTEXT, error)
     assert (made.name, made.verdict, made.exit_code) == ("app", Verdict.NOT_MEASURED, exit_code)
-    assert made.failure == Failure(kind=kind, message=error.what, line=error.line, mend=error.mend)  # type: ignore[arg-type]
+    assert made.failure == Failure(kind=kind, message=error.what, line=error.line, mend=error.mend)
     assert made.metrics.peak_disk is not None and made.metrics.context_size is not None
     assert (made.metrics.peak_disk.value, made.metrics.peak_disk.message) == (None, error.what)
     assert made.metrics.context_size.value == 5_000

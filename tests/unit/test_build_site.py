@@ -1,0 +1,103 @@
+"""The watchdog of host mode: it looks ahead by write rate x cancel delay (1 s), and by no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ci_budget.edges.build_site import Watchdog
+from ci_budget.edges.buildx import Cancel
+from ci_budget.edges.filesystem import Usage
+
+MB = 1_000_000
+DISK = 100_000 * MB
+ZERO = 5_000 * MB  # in use before the build
+
+
+def levels(used: int, *, available: int | None = None, free_inodes: int = 1_000_000, inodes: int = 2_000_000) -> Usage:
+    """A disk of 100 GB on which the build uses `used` bytes."""
+    free = DISK - ZERO - used
+    return Usage(
+        total=DISK,
+        free=free,
+        available=free if available is None else available,
+        total_inodes=inodes,
+        free_inodes=free_inodes,
+    )
+
+
+def run(
+    level_at: Callable[[float], int], *, budget: int | None = 1000 * MB, reserve: int = 0
+) -> tuple[int, str] | None:
+    """Two minutes with a sample every 10 ms: the level at which the build was cancelled, and why."""
+    cancel = Cancel()
+    watchdog = Watchdog(zero=ZERO, budget=budget, reserve=reserve, cancel=cancel)
+    for tick in range(12_000):
+        used = level_at(tick / 100)
+        watchdog(tick / 100, levels(used))
+        if cancel.reason is not None:
+            return used, cancel.reason
+    return None
+
+
+@pytest.mark.parametrize("rate", [10, 50, 200, 400])
+def test_a_steady_writer_is_cancelled_one_second_before_the_budget(rate: int) -> None:
+    found = run(lambda time: int(rate * MB * time))
+    assert found is not None
+    used, reason = found
+    assert abs(used - (1000 - rate) * MB) <= rate * MB * 0.05
+    assert "was cancelled before it crossed the disk budget of 1.00 GB" in reason
+
+
+def test_the_reason_has_the_figures() -> None:
+    found = run(lambda time: int(200 * MB * time))
+    assert found == (
+        found[0] if found else 0,
+        "the build used 802 MB, growing by 200 MB a second, and was cancelled before it crossed the disk budget of "
+        "1.00 GB",
+    )
+
+
+def test_files_written_at_once_are_no_endless_writer() -> None:
+    assert run(lambda time: 300 * MB if time >= 1 else 0) is None
+
+
+def test_what_is_written_and_removed_does_not_add_up() -> None:
+    assert run(lambda time: 200 * MB if int(time * 10) % 2 else 0) is None
+
+
+def test_a_writer_that_pauses_may_go_on() -> None:
+    assert run(lambda time: 300 * MB if time < 5 else 500 * MB) is None
+
+
+def test_a_level_over_the_budget_is_cancelled_at_once() -> None:
+    found = run(lambda time: 1001 * MB)
+    assert found is not None
+    assert found[0] == 1001 * MB
+
+
+def test_without_a_budget_only_the_reserve_counts() -> None:
+    assert run(lambda time: int(400 * MB * time), budget=None) is None  # 48 GB
+    found = run(lambda time: int(400 * MB * time), budget=None, reserve=DISK - ZERO - 2000 * MB)
+    assert found is not None
+    assert 1580 * MB <= found[0] <= 1620 * MB
+    assert "the build was cancelled before it took the reserve of 93.0 GB" in found[1]
+
+
+def test_the_reserve_is_of_what_is_available() -> None:
+    """Blocks that only root may use are no reserve."""
+    cancel = Cancel()
+    Watchdog(zero=ZERO, budget=None, reserve=MB, cancel=cancel)(0.0, levels(0, available=MB - 1))
+    assert cancel.reason is not None
+    assert "the host has 1.00 MB available" in cancel.reason
+
+
+def test_few_inodes_left() -> None:
+    cancel = Cancel()
+    watchdog = Watchdog(zero=ZERO, budget=None, reserve=0, cancel=cancel)
+    watchdog(0.0, levels(0, free_inodes=0, inodes=0))  # a filesystem that counts none
+    watchdog(0.1, levels(0, free_inodes=1000))
+    assert cancel.reason is None
+    watchdog(0.2, levels(0, free_inodes=999))
+    assert cancel.reason == "the host has 999 inodes left; the build was cancelled"

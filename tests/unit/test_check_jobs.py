@@ -1,0 +1,137 @@
+"""What `check` was asked to do: config, options, limits; and what is refused before an engine is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ci_budget.commands.check_jobs import CheckPlan, plan_check
+from ci_budget.commands.check_options import CheckOptions
+from ci_budget.edges.github import GitHubContext
+from ci_budget.errors import ConfigError, UnmeasuredError
+
+CONFIG = """\
+version: 1
+disk: {budget: 2GB}
+images:
+  web: {build_args: {A: one, B: two}, budgets: {image_size: 10MB}}
+  worker: {dockerfile: worker.Dockerfile, disk: {budget: 3GB}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with two images, the working directory."""
+    found = tmp_path / "project"
+    found.mkdir()
+    (found / ".git").mkdir()
+    (found / "Dockerfile").write_text("FROM scratch AS first\nFROM scratch AS second\n")
+    (found / "worker.Dockerfile").write_text("FROM scratch\n")
+    (found / "ci-budget.yml").write_text(CONFIG)
+    monkeypatch.chdir(found)
+    return found
+
+
+def plan(**options: object) -> CheckPlan:
+    """The plan of these options, outside of GitHub."""
+    return plan_check(CheckOptions(**options), GitHubContext())  # type: ignore[arg-type]
+
+
+def refusal(**options: object) -> str:
+    """Why these options are refused."""
+    with pytest.raises(ConfigError) as error:
+        plan(**options)
+    return str(error.value)
+
+
+class TestImages:
+    def test_all_of_the_config_in_its_order(self, folder: Path) -> None:
+        found = plan()
+        assert [(job.name, job.disk_budget) for job, _ in found.jobs] == [("web", 2 * 10**9), ("worker", 3 * 10**9)]
+        assert [job.files.dockerfile for job, _ in found.jobs] == [folder / "Dockerfile", folder / "worker.Dockerfile"]
+        assert found.folder == folder
+        assert found.limits_changed == ()
+
+    def test_only_those_that_were_named(self, folder: Path) -> None:
+        assert [job.name for job, _ in plan(images=("worker",)).jobs] == ["worker"]
+
+    def test_an_unknown_one(self, folder: Path) -> None:
+        assert refusal(images=("wep",)) == (
+            "ci-budget.yml: there is no image 'wep' in this config; did you mean 'web'?"
+        )
+
+    def test_from_a_folder_below(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (folder / "below").mkdir()
+        monkeypatch.chdir(folder / "below")
+        assert plan().folder == folder
+
+
+class TestOptions:
+    def test_they_go_before_the_config(self, folder: Path) -> None:
+        ((job, _),) = plan(
+            images=("web",), target="first", build_args=("B=other", "C", "D=with=sign"), disk_mode="host"
+        ).jobs
+        assert job.image.target == "first"
+        assert job.image.build_args == {"A": "one", "B": "other", "C": "", "D": "with=sign"}
+        assert job.disk.mode == "host"
+
+    def test_limits_stay_those_of_the_config(self, folder: Path) -> None:
+        ((_, decided),) = plan(images=("web",), target="first").jobs
+        assert decided.limits.of("image_size").budget == 10 * 10**6
+
+    def test_a_disk_budget(self, folder: Path) -> None:
+        assert {job.disk_budget for job, _ in plan(disk_budget="1.5GB").jobs} == {1_500_000_000}
+        assert "'lots' is not a size" in refusal(disk_budget="lots")
+
+    def test_one_image_must_be_meant(self, folder: Path) -> None:
+        assert "name it with --image" in refusal(target="first")
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"target": "thrid"}, "'thrid'"),
+            ({"target": "no stage!"}, "no stage!"),
+            ({"build_args": ("1 bad=x",)}, "1 bad"),
+            ({"file": Path("missing.Dockerfile")}, "missing.Dockerfile"),
+            ({"context": Path("missing")}, "missing"),
+            ({"context": Path("/")}, "--context / lies outside of the repository"),
+        ],
+    )
+    def test_what_they_name_must_be_there(self, folder: Path, options: dict[str, object], said: str) -> None:
+        assert said in refusal(images=("web",), **options)
+
+
+class TestWithoutConfig:
+    @pytest.mark.parametrize("name", ["app", "My App!", "ÄÖ", "-", "UPPER"])
+    def test_any_folder_can_be_checked(self, folder: Path, name: str) -> None:
+        (folder / name).mkdir()
+        (folder / name / "Dockerfile").write_text("FROM scratch\n")
+        ((job, decided),) = plan(context=Path(name), disk_budget="1GB", target=None).jobs
+        assert job.files.context == folder / name
+        assert job.disk_budget == 10**9
+        assert decided.baselines == ()
+
+    def test_options_are_about_it(self, folder: Path) -> None:
+        ((job, _),) = plan(file=Path("Dockerfile"), target="first", build_args=("A=1",), disk_budget="1GB").jobs
+        assert (job.image.target, job.image.build_args) == ("first", {"A": "1"})
+
+    def test_a_dockerfile_beside_the_context(self, folder: Path) -> None:
+        (folder / "app").mkdir()
+        ((job, _),) = plan(context=Path("app"), file=Path("Dockerfile"), disk_budget="1GB").jobs
+        assert (job.files.context, job.files.dockerfile) == (folder / "app", folder / "Dockerfile")
+
+    def test_its_disk_budget_must_be_given(self, folder: Path) -> None:
+        said = refusal(context=Path())
+        assert "has no disk budget: nothing says how much disk its build may use" in said
+        assert "--disk-budget" in said
+
+    def test_host_mode_needs_none(self, folder: Path) -> None:
+        ((job, _),) = plan(context=Path(), disk_mode="host").jobs
+        assert job.disk_budget is None
+
+
+class TestPullRequest:
+    def test_a_base_that_is_not_known_is_no_pass(self, folder: Path) -> None:
+        with pytest.raises(UnmeasuredError):
+            plan_check(CheckOptions(), GitHubContext(in_actions=True, proposes=True))
