@@ -118,9 +118,16 @@ def _mounted(paths: Sequence[Path]) -> list[Path]:
     docker_config = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     for path in sorted({path.absolute() for path in (*paths, *named, docker_config)}):
         needed = path in (RUN_ROOT, _STATE)  # the engine makes them where they are missing
-        if (needed or path.exists()) and not any(path.is_relative_to(other) for other in wanted):
+        if (needed or _is_there(path)) and not any(path.is_relative_to(other) for other in wanted):
             wanted.append(path)
     return wanted
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # this user may not look: then the command could not use it either
+        return False
 
 
 def _own_identity() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,10 +100,12 @@ def project(tmp_path: Path, busybox_base: str) -> Project:
 
 
 @pytest.fixture
-def onbuild_base(engine: Engine, busybox_base: str) -> None:
-    """An image with triggers."""
+def onbuild_base(engine: Engine, busybox_base: str) -> Iterator[None]:
+    """The image test/onbuild, with triggers."""
     text = b"FROM test/busybox\nONBUILD RUN echo ran-trigger && echo x > /triggered\nONBUILD ENV TRIGGERED=yes\n"
     engine.docker("buildx", "build", "--builder", "default", "--quiet", "--tag", "test/onbuild", "-", stdin=text)
+    yield
+    engine.docker("image", "rm", "test/onbuild")
 
 
 def _places(done: Result) -> list[tuple[str, int]]:

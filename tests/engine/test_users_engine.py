@@ -193,9 +193,7 @@ def test_several_images_end_as_the_worst(project: Project, leftovers: LeftoverWa
         ("heavy", 1),
     ]
     assert done.report["exit_code"] == 1
-    assert project.check("--exit-zero", "--image", "fine", "--image", "heavy").exit_code == 0
     assert project.check("--exit-zero", "--image", "broken", "--image", "unmeasured", "--image", "heavy").exit_code == 4
-    assert project.check("--image", "unmeasured", "--image", "fine").exit_code == 3
 
 
 def test_warnings_fail_where_they_are_asked_to(project: Project, leftovers: LeftoverWatch) -> None:
@@ -235,8 +233,6 @@ def test_a_baseline_is_accepted_and_held(project: Project, leftovers: LeftoverWa
     first = project.check()
     assert first.exit_code == 0, first.stdout + first.stderr
     assert first.metric("peak_disk")["verdict"] == "no-baseline"
-    assert project.check("--require-baseline").exit_code == 3
-    assert project.check().exit_code == 0
     assert update().returncode == 0
 
     again = project.check("--require-baseline")
@@ -251,6 +247,7 @@ def test_a_baseline_is_accepted_and_held(project: Project, leftovers: LeftoverWa
     assert worse.metric("image_size")["delta"] == 25 * MIB
     kept = update()
     assert "--raise" in kept.stdout + kept.stderr
-    assert project.check().exit_code == 1
+    accepted = json.loads((project.folder / ".ci-budget" / "baseline.json").read_text())["images"]["web"][0]["metrics"]
+    assert accepted["image_size"] == first.metric("image_size")["value"]
     assert update("--raise", "peak_disk", "--raise", "image_size").returncode == 0
     assert project.check().exit_code == 0
