@@ -47,7 +47,7 @@ lint: venv test-tools ## ruff, mypy --strict, shellcheck
 # What needs no engine runs while the engine and its base images are made.
 test: ## everything: linters, unit, engine and action tests; no test may be skipped
 	@$(MAKE) -j2 test-unit base-python base-busybox
-	$(STEP) "engine and action tests" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m pytest -n 2 --dist loadfile tests/engine tests/action $(PYTEST_OPTIONS)'
+	$(STEP) "engine and action tests" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m pytest tests/engine tests/action $(PYTEST_OPTIONS)'
 
 test-unit: lint ## only linters and the tests that need no engine
 	$(STEP) "unit tests" .venv/bin/python -m pytest tests/unit $(PYTEST_OPTIONS)

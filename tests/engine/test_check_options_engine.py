@@ -81,7 +81,7 @@ def test_contexts_arguments_and_ssh_reach_the_build(
     project.budget = "600MB"
     ask = (
         "import os, socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['SSH_AUTH_SOCK']); "
-        "s.sendall(bytes([0, 0, 0, 1, 11])); assert s.recv(9)[4] == 12"
+        "s.sendall(bytes([0, 0, 0, 1, 11])); assert s.makefile('rb').read(9)[4] == 12"
     )
     project.write(
         f"FROM {debian_base}\n"

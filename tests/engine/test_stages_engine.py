@@ -149,7 +149,10 @@ def test_the_steps_are_those_of_the_engine(case: Case, builds: dict[str, Future[
 
 @pytest.mark.parametrize("case", BUILT, ids=lambda case: case.name)
 def test_the_images_from_outside_are_those_the_engine_looks_up(case: Case, builds: dict[str, Future[Build]]) -> None:
-    assert {external.reference for external in case.plan().externals} == builds[case.name].result().lookups
+    ours, engines = {external.reference for external in case.plan().externals}, builds[case.name].result().lookups
+    assert engines <= ours
+    # Builds that run at the same time share a look-up, and then only one of them shows it.
+    assert ours - engines <= {name for other in builds.values() for name in other.result().lookups}
 
 
 @pytest.mark.parametrize("case", BUILT, ids=lambda case: case.name)
