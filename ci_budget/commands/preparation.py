@@ -16,6 +16,7 @@ from ci_budget.core.context import referenced_size
 from ci_budget.core.frontend import Frontend, detect_frontend, neutralise, refuse_builtin
 from ci_budget.core.measured_image import ContextFacts, StageFacts
 from ci_budget.core.references import parse_reference
+from ci_budget.core.stage_copies import cut_after
 from ci_budget.core.stage_plan import PlannedStage, StagePlan
 from ci_budget.core.stages import plan_stages
 from ci_budget.edges.buildx import BuildRequest
@@ -144,13 +145,13 @@ class _Copies:
 
     def until(self, stage: PlannedStage, *, alias: str | None = None) -> Path:
         """A copy that ends with `stage`, so that it is the last one; its FROM names it `alias`, where one is given."""
-        lines = self._text.split(b"\n")[: stage.end_line]
+        lines = cut_after(self._text, stage).split(b"\n")
         if alias is not None:
             written = self._job.files.parsed.stages[stage.index]
             platform = f"--platform={written.platform} " if written.platform else ""
             lines[stage.line - 1] = f"FROM {platform}{written.base} AS {alias}".encode()
             lines[stage.line : stage.from_end_line] = [b""] * (stage.from_end_line - stage.line)
-        return self._write(f"until-{stage.index}", b"\n".join([*lines, b""]))
+        return self._write(f"until-{stage.index}", b"\n".join(lines))
 
     def _write(self, name: str, text: bytes) -> Path:
         folder = self._scratch / name
