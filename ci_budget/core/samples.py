@@ -149,8 +149,7 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
             recent, recent_at = max(rise, 0.0), times[index]
         fell = rise < 0 and free[index - 1] <= min(LEAST_FREE, int(recent * gap))
         if not surely and (free[index] <= _LAST_BLOCKS or fell):
-            if rise > _NO_WRITER and free[index - 1] > LEAST_FREE:
-                leapt_from = free[index - 1]
+            leapt_from = _leap(series, first, index)
             surely, touched = True, index
     inodes = min(series.free_inodes[first:last])
     starved = inodes <= LEAST_INODES
@@ -165,7 +164,27 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
     )
 
 
-_NO_WRITER = 8e9  # bytes per second; writing through the page cache reaches 2 to 4e9
+def _leap(series: SampleSeries, first: int, index: int) -> int | None:
+    """The free bytes before a leap that ends at `index`; None where a writer can have made the rise.
+
+    A sample may fall into the middle of a leap: then it began a gap earlier, where the level rose faster than a
+    writer usually makes it, or where only both gaps together are too fast for one.
+    """
+
+    def rise_from(start: int, end: int) -> float:
+        return (series.used[end] - series.used[start]) / max(series.times[end] - series.times[start], 1e-9)
+
+    before, start = max(first, index - 2), index - 1
+    at_once = rise_from(start, index) > _NO_WRITER
+    if before < start and rise_from(before, index) > _NO_WRITER:
+        start = before if not at_once or rise_from(before, start) > _FAST_WRITER else start
+    elif not at_once:
+        return None
+    return series.free[start] if series.free[start] > LEAST_FREE else None
+
+
+_FAST_WRITER = 4e9  # bytes per second; writing through the page cache reaches 2 to 4e9
+_NO_WRITER = 8e9
 _LAST_BLOCKS = 256 * 1024  # ext4 refuses a little before the last block
 
 

@@ -164,6 +164,11 @@ class TestContact:
         leapt = contact(series((0.0, DISK - 900 * MIB), (0.01, DISK), (0.02, DISK - 900 * MIB)))
         assert (leapt.surely, leapt.leapt_from, leapt.at) == (True, 900 * MIB, 0.01)
 
+    def test_a_sample_in_the_middle_of_a_leap_hides_it_not(self) -> None:
+        for middle in (60 * MIB, 450 * MIB, 870 * MIB):
+            levels = ((0.0, DISK - 900 * MIB), (0.01, DISK - 900 * MIB + middle), (0.02, DISK))
+            assert contact(series(*levels)).leapt_from == 900 * MIB
+
     def test_what_a_writer_can_do_is_no_leap(self) -> None:
         written = contact(series((0.0, DISK - 70 * MIB), (0.01, DISK), (0.02, DISK)))
         assert (written.surely, written.leapt_from) == (True, None)
