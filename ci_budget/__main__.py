@@ -12,7 +12,7 @@ import click
 
 from ci_budget import __version__
 from ci_budget.cli import run_command
-from ci_budget.core.plain_text import plain_lines
+from ci_budget.core.text.plain_text import plain_lines
 from ci_budget.edges.signals import install
 from ci_budget.errors import CiBudgetError, ExitCode
 

@@ -75,7 +75,7 @@ class LazyGroup(click.Group):
         """As click does it, with the nearest command named where there is none."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            from ci_budget.core.suggestion import suggest
+            from ci_budget.core.text.suggestion import suggest
 
             ctx.fail(f"there is no command '{name}'; {suggest(name, COMMANDS, kind='commands')}")
         return super().resolve_command(ctx, args)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ci_budget.core.dockerfile import Dockerfile, parse_dockerfile
-from ci_budget.core.stages import StagePlan, plan_stages
+from ci_budget.core.dockerfile.instructions import Dockerfile, parse_dockerfile
+from ci_budget.core.stages.planning import StagePlan, plan_stages
 
 CORPUS = Path(__file__).parent / "fixtures" / "dockerfiles"
 CONTEXT = CORPUS / "context"

@@ -11,11 +11,11 @@ from typing import TextIO
 import click
 
 from ci_budget.core.action_outputs import outputs_of
-from ci_budget.core.plain_text import plain_lines, shorten
+from ci_budget.core.records.report import SCHEMA_VERSION, Report
+from ci_budget.core.records.stored import parse_stored
 from ci_budget.core.render.annotations import render_annotations
-from ci_budget.core.report import SCHEMA_VERSION, Report
-from ci_budget.core.stored import parse_stored
-from ci_budget.core.workflow_text import format_annotation
+from ci_budget.core.text.plain_text import plain_lines, shorten
+from ci_budget.core.text.workflow_text import format_annotation
 from ci_budget.edges.github import GitHubContext, read_context
 from ci_budget.errors import CiBudgetError, ConfigError, ExitCode, UnmeasuredError
 

@@ -30,7 +30,7 @@ class _Size(_Amount):
     name = "size"
 
     def read(self, text: str) -> int:
-        from ci_budget.core.units import parse_size
+        from ci_budget.core.text.units import parse_size
 
         return parse_size(text)
 
@@ -39,7 +39,7 @@ class _Duration(_Amount):
     name = "duration"
 
     def read(self, text: str) -> int:
-        from ci_budget.core.units import parse_duration
+        from ci_budget.core.text.units import parse_duration
 
         return parse_duration(text)
 
@@ -48,7 +48,7 @@ class _Percent(_Amount):
     name = "percent"
 
     def read(self, text: str) -> Decimal:
-        from ci_budget.core.units import parse_percent
+        from ci_budget.core.text.units import parse_percent
 
         return parse_percent(text if text.strip().endswith("%") else f"{text}%")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from ci_budget.core.baseline import Baseline
-from ci_budget.core.baseline_update import BaselineChange, accept_report
+from ci_budget.core.records.baseline import Baseline
+from ci_budget.core.records.baseline_update import BaselineChange, accept_report
 from ci_budget.core.render.baseline_text import render_baseline_text, render_update
-from ci_budget.core.suggestion import suggest
+from ci_budget.core.text.suggestion import suggest
 from ci_budget.edges.baseline_file import baseline_path, change_baseline, read_baseline
 from ci_budget.edges.config_file import find_config
 from ci_budget.edges.report_files import read_report

@@ -14,10 +14,10 @@ from ci_budget.commands.check_options import CheckOptions
 from ci_budget.commands.check_output import deliver, new_log, new_progress, report_folder
 from ci_budget.commands.measuring import Workbench, measure_image
 from ci_budget.commands.preparation import ImageJob, environment_names, prepared, secret_files
-from ci_budget.core.gate import GateOptions, judge_image, judge_run
-from ci_budget.core.limits import DecidedLimits
-from ci_budget.core.measured_image import ContextFacts, unmeasured_image
-from ci_budget.core.report import ImageReport
+from ci_budget.core.gate.judgement import GateOptions, judge_image, judge_run
+from ci_budget.core.gate.limits import DecidedLimits
+from ci_budget.core.measurement.measured_image import ContextFacts, unmeasured_image
+from ci_budget.core.records.report import ImageReport
 from ci_budget.edges import signals
 from ci_budget.edges.build_site import open_host_engine
 from ci_budget.edges.config_file import repository_root

@@ -13,14 +13,14 @@ from pydantic import BaseModel, ValidationError
 
 from ci_budget.commands.check_options import CheckOptions
 from ci_budget.commands.preparation import ImageJob
-from ci_budget.core.baseline import DEFAULT_PATH, Baseline
-from ci_budget.core.config import Config, DiskConfig, ImageConfig
-from ci_budget.core.config_text import ParsedConfig, parse_config
-from ci_budget.core.limit_changes import compare_run_limits
-from ci_budget.core.limits import DecidedLimits, own_limits, pull_request_limits
-from ci_budget.core.report import LimitChange
-from ci_budget.core.suggestion import suggest
-from ci_budget.core.units import parse_size
+from ci_budget.core.config.model import Config, DiskConfig, ImageConfig
+from ci_budget.core.config.text import ParsedConfig, parse_config
+from ci_budget.core.gate.limit_changes import compare_run_limits
+from ci_budget.core.gate.limits import DecidedLimits, own_limits, pull_request_limits
+from ci_budget.core.records.baseline import DEFAULT_PATH, Baseline
+from ci_budget.core.records.report import LimitChange
+from ci_budget.core.text.suggestion import suggest
+from ci_budget.core.text.units import parse_size
 from ci_budget.edges import git
 from ci_budget.edges.baseline_file import read_baseline, read_baseline_at
 from ci_budget.edges.config_file import CONFIG_NAMES, check_files, find_config, load_config, repository_root

@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 from ci_budget.commands.check_options import CheckOptions
+from ci_budget.core.records.report import Report
 from ci_budget.core.render.json_text import render_json
 from ci_budget.core.render.markdown import render_markdown
 from ci_budget.core.render.text import render_text
-from ci_budget.core.report import Report
 from ci_budget.edges.build_log import BuildLog, FolderBuildLog, GroupedBuildLog, TeeBuildLog
 from ci_budget.edges.github import GitHubContext
 from ci_budget.edges.progress import Progress

@@ -15,13 +15,13 @@ import click
 
 from ci_budget.commands.doctor_options import DoctorOptions
 from ci_budget.commands.optional_config import optional_config
-from ci_budget.core.config import Config
+from ci_budget.core.config.model import Config
 from ci_budget.core.daemon_advice import advise_daemon
 from ci_budget.core.health.diagnosis import diagnose
 from ci_budget.core.health.facts import GpuWish, Thresholds
 from ci_budget.core.health.finding import exit_code
-from ci_budget.core.plain_text import plain_lines
 from ci_budget.core.render.health import render_health_json, render_health_metrics, render_health_text
+from ci_budget.core.text.plain_text import plain_lines
 from ci_budget.edges.engine_process import validate_config
 from ci_budget.edges.host_facts import gather_daemon, gather_facts
 from ci_budget.edges.metrics_file import write_metrics

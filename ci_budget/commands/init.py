@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from ci_budget.core.config_text import parse_config
-from ci_budget.core.plain_text import plain_lines
-from ci_budget.core.starter_config import render_starter
+from ci_budget.core.config.starter import render_starter
+from ci_budget.core.config.text import parse_config
+from ci_budget.core.text.plain_text import plain_lines
 from ci_budget.edges.config_file import CONFIG_NAMES, check_files, repository_root
 from ci_budget.edges.dockerfile_search import find_dockerfiles
 from ci_budget.errors import ConfigError, ExitCode

@@ -10,11 +10,11 @@ from pathlib import Path
 from ci_budget import __version__
 from ci_budget.commands.preparation import PreparedImage
 from ci_budget.commands.stage_reading import REPOSITORY, StageReader
-from ci_budget.core.measured_image import assemble_metrics, assemble_stages, find_failure
-from ci_budget.core.recording import METHOD, BuiltStage, Recording
-from ci_budget.core.report import DiskReport, Failure, Fingerprint, ImageReport, SmokeReport, Verdict, Versions
-from ci_budget.core.steps import locate_step
-from ci_budget.core.targets import compare_targets, parse_targets
+from ci_budget.core.measurement.measured_image import assemble_metrics, assemble_stages, find_failure
+from ci_budget.core.measurement.recording import METHOD, BuiltStage, Recording
+from ci_budget.core.records.report import DiskReport, Failure, Fingerprint, ImageReport, SmokeReport, Verdict, Versions
+from ci_budget.core.stages.step_names import locate_step
+from ci_budget.core.stages.targets import compare_targets, parse_targets
 from ci_budget.edges.base_images import find_bases
 from ci_budget.edges.build_log import BuildLog
 from ci_budget.edges.build_site import BuildSite, DiskNeeds, build_site

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ci_budget.core.config_text import ParsedConfig
+from ci_budget.core.config.text import ParsedConfig
 from ci_budget.edges.config_file import CONFIG_NAMES, find_config, load_config, repository_root
 
 

@@ -14,7 +14,7 @@ from ci_budget.edges.github import GitHubContext
 from ci_budget.errors import ConfigError, ExitCode, UnmeasuredError
 
 if TYPE_CHECKING:
-    from ci_budget.core.config import ImageConfig
+    from ci_budget.core.config.model import ImageConfig
     from ci_budget.edges.config_file import ImageFiles
 
 _BASELINES = ".ci-budget"
@@ -117,7 +117,7 @@ def _sources(root: Path, folder: Path, image: ImageConfig, files: ImageFiles) ->
 
 def _ignored(root: Path, files: ImageFiles) -> Callable[[str], bool]:
     """Whether a path of the repository is left out of the context; where the rules are wrong, nothing is."""
-    from ci_budget.core.ignore import LARGEST_FILE, IgnoreRules
+    from ci_budget.core.context.ignore import LARGEST_FILE, IgnoreRules
     from ci_budget.edges.config_file import read_bounded
 
     own = files.dockerfile.with_name(f"{files.dockerfile.name}.dockerignore")

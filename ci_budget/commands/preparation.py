@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ci_budget.core.config import DiskConfig, ImageConfig, Smoke
-from ci_budget.core.config_names import Secret
-from ci_budget.core.context import referenced_size
-from ci_budget.core.frontend import Frontend, detect_frontend, neutralise, refuse_builtin
-from ci_budget.core.measured_image import ContextFacts, StageFacts
-from ci_budget.core.references import parse_reference
-from ci_budget.core.stage_copies import cut_after
-from ci_budget.core.stage_plan import PlannedStage, StagePlan
-from ci_budget.core.stages import plan_stages
+from ci_budget.core.config.model import DiskConfig, ImageConfig, Smoke
+from ci_budget.core.config.names import Secret
+from ci_budget.core.context.measured import referenced_size
+from ci_budget.core.dockerfile.frontend import Frontend, detect_frontend, neutralise, refuse_builtin
+from ci_budget.core.dockerfile.stage_copies import cut_after
+from ci_budget.core.measurement.measured_image import ContextFacts, StageFacts
+from ci_budget.core.stages.plan import PlannedStage, StagePlan
+from ci_budget.core.stages.planning import plan_stages
+from ci_budget.core.stages.references import parse_reference
 from ci_budget.edges.buildx import BuildRequest
 from ci_budget.edges.config_file import ImageFiles
 from ci_budget.edges.context_files import find_ignore_file, measure_context, read_ignore_rules

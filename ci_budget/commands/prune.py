@@ -11,13 +11,13 @@ import click
 
 from ci_budget.commands.optional_config import optional_config
 from ci_budget.commands.prune_options import PruneOptions
-from ci_budget.core.config import ImageConfig
-from ci_budget.core.plain_text import plain_lines
+from ci_budget.core.config.model import ImageConfig
 from ci_budget.core.prune_plan import PruneRules, expected_steps, plan_steps
-from ci_budget.core.references import parse_reference
 from ci_budget.core.render.prune import render_prune_done, render_prune_plan
-from ci_budget.core.stages import plan_stages
-from ci_budget.core.units import format_size
+from ci_budget.core.stages.planning import plan_stages
+from ci_budget.core.stages.references import parse_reference
+from ci_budget.core.text.plain_text import plain_lines
+from ci_budget.core.text.units import format_size
 from ci_budget.edges.build_site import open_host_engine
 from ci_budget.edges.config_file import ImageFiles, check_files
 from ci_budget.edges.disk_mode import own_platform

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from ci_budget.core.config_schema import config_schema
+from ci_budget.core.config.schema import config_schema
 from ci_budget.errors import ExitCode
 
 

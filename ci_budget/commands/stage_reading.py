@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ci_budget.commands.preparation import PreparedImage
-from ci_budget.core.recording import BuiltStage
-from ci_budget.core.report import Base
-from ci_budget.core.stage_plan import EdgeKind, PlannedStage
+from ci_budget.core.measurement.recording import BuiltStage
+from ci_budget.core.records.report import Base
+from ci_budget.core.stages.plan import EdgeKind, PlannedStage
 from ci_budget.edges.base_images import BaseImage
 from ci_budget.edges.buildx import BuildRequest, Buildx, Cancel
 from ci_budget.edges.docker_engine import DockerEngine, ImageFacts

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ci_budget.core.config_text import ConfigProblemsError
+from ci_budget.core.config.text import ConfigProblemsError
 from ci_budget.core.render.config_summary import config_data, render_config
 from ci_budget.edges.config_file import check_files, find_config, load_config
 from ci_budget.errors import ConfigError, ExitCode

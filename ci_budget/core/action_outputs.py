@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ci_budget.core.report import ImageReport, Metric, Report, Verdict
+from ci_budget.core.records.report import ImageReport, Metric, Report, Verdict
 from ci_budget.errors import ExitCode
 
 OUTPUT_METRICS = ("peak_disk", "image_size", "layers", "context_size")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ci_budget.core.plain_text import one_line
+from ci_budget.core.text.plain_text import one_line
 
 
 def _never(_path: str) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ci_budget.core.references import parse_reference
-from ci_budget.core.samples import LEAST_FREE
-from ci_budget.core.units import format_size
+from ci_budget.core.measurement.samples import LEAST_FREE
+from ci_budget.core.stages.references import parse_reference
+from ci_budget.core.text.units import format_size
 from ci_budget.edges.docker_engine import DockerEngine, ImageFacts
 from ci_budget.edges.filesystem import read_usage
 from ci_budget.edges.processes import run, running

@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ci_budget.core.baseline import DEFAULT_PATH as DEFAULT_PATH
-from ci_budget.core.baseline import LARGEST_FILE, Baseline, parse_baseline, render_baseline
+from ci_budget.core.records.baseline import DEFAULT_PATH as DEFAULT_PATH
+from ci_budget.core.records.baseline import LARGEST_FILE, Baseline, parse_baseline, render_baseline
 from ci_budget.edges import git
 from ci_budget.edges.config_file import read_bounded
 from ci_budget.errors import ConfigError

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, TextIO
 
-from ci_budget.core.workflow_text import format_command, neutralise_log_line
+from ci_budget.core.text.workflow_text import format_command, neutralise_log_line
 
 STAGE_LIMIT = 16 * 1024 * 1024
 """Bytes of one stage's output that are kept; BuildKit itself clips a step's output at 2 MiB."""

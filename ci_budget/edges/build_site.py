@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ci_budget.core.units import format_size
+from ci_budget.core.text.units import format_size
 from ci_budget.edges.base_images import BaseImage, context_overrides
 from ci_budget.edges.buildx import Cancel
 from ci_budget.edges.disk_mode import DiskMode

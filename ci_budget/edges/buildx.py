@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ci_budget.core.events import BuildEvents, LogLine, VertexChange
+from ci_budget.core.measurement.events import BuildEvents, LogLine, VertexChange
 from ci_budget.edges.processes import DEVNULL, PIPE, run, running
 from ci_budget.errors import UnmeasuredError
 

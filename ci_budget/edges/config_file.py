@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ci_budget.core.config import ImageConfig
-from ci_budget.core.config_text import ConfigProblemsError, ParsedConfig, parse_config
-from ci_budget.core.dockerfile import MAX_BYTES as MAX_DOCKERFILE
-from ci_budget.core.dockerfile import Dockerfile, parse_dockerfile
-from ci_budget.core.suggestion import suggest
-from ci_budget.core.yaml_tree import MAX_BYTES, Problem
+from ci_budget.core.config.model import ImageConfig
+from ci_budget.core.config.text import ConfigProblemsError, ParsedConfig, parse_config
+from ci_budget.core.config.yaml_tree import MAX_BYTES, Problem
+from ci_budget.core.dockerfile.instructions import MAX_BYTES as MAX_DOCKERFILE
+from ci_budget.core.dockerfile.instructions import Dockerfile, parse_dockerfile
+from ci_budget.core.text.suggestion import suggest
 from ci_budget.errors import ConfigError
 
 CONFIG_NAMES: Final = ("ci-budget.yml", "ci-budget.yaml")

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 
-from ci_budget.core.context import ContextFolder, ContextMeasure
-from ci_budget.core.context_sources import follow_links
-from ci_budget.core.ignore import LARGEST_FILE, IgnoreRules
-from ci_budget.core.ignore_folders import IgnoreFolder
+from ci_budget.core.context.ignore import LARGEST_FILE, IgnoreRules
+from ci_budget.core.context.ignore_folders import IgnoreFolder
+from ci_budget.core.context.measured import ContextFolder, ContextMeasure
+from ci_budget.core.context.sources import follow_links
 from ci_budget.errors import UnmeasuredError
 
 _NAME = attrgetter("name")

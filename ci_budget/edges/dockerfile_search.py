@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ci_budget.core.config_names import joined_path, read_path
-from ci_budget.core.dockerfile import MAX_BYTES, Dockerfile, Stage, flag_values, parse_dockerfile
-from ci_budget.core.starter_config import FoundDockerfile
+from ci_budget.core.config.names import joined_path, read_path
+from ci_budget.core.config.starter import FoundDockerfile
+from ci_budget.core.dockerfile.instructions import MAX_BYTES, Dockerfile, Stage, flag_values, parse_dockerfile
 from ci_budget.edges.config_file import read_bounded
 from ci_budget.errors import ConfigError
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from ci_budget.core.plain_text import one_line
-from ci_budget.core.units import format_seconds, format_size
+from ci_budget.core.text.plain_text import one_line
+from ci_budget.core.text.units import format_seconds, format_size
 
 _STEP_WIDTH = 48
 

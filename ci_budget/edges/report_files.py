@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci_budget.core.report import SCHEMA_VERSION, Report
-from ci_budget.core.stored import parse_stored
+from ci_budget.core.records.report import SCHEMA_VERSION, Report
+from ci_budget.core.records.stored import parse_stored
 from ci_budget.edges.config_file import read_bounded
 from ci_budget.errors import ConfigError
 

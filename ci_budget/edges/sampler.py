@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ci_budget.core.samples import SampleSeries
+from ci_budget.core.measurement.samples import SampleSeries
 from ci_budget.edges.filesystem import Usage, read_usage
 
 INTERVAL = 0.009

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ci_budget.core.units import format_size
+from ci_budget.core.text.units import format_size
 from ci_budget.edges import loop_filesystem as loops
 from ci_budget.edges.base_images import BaseImage, BasesTooLargeError, bring_in
 from ci_budget.edges.docker_engine import DockerEngine

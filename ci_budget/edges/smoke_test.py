@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from ci_budget.core.config import Smoke
-from ci_budget.core.plain_text import one_line
-from ci_budget.core.report import SmokeReport
-from ci_budget.core.units import format_seconds
+from ci_budget.core.config.model import Smoke
+from ci_budget.core.records.report import SmokeReport
+from ci_budget.core.text.plain_text import one_line
+from ci_budget.core.text.units import format_seconds
 from ci_budget.edges.docker_engine import DockerEngine
 from ci_budget.edges.gpu import Gpu
 from ci_budget.errors import UnmeasuredError

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ci_budget.core.events import BuildEvents, LogLine, Vertex, VertexChange
-from ci_budget.core.recording import FailedStep, Recording, StageRecord, StepRecord
+from ci_budget.core.measurement.events import BuildEvents, LogLine, Vertex, VertexChange
+from ci_budget.core.measurement.recording import FailedStep, Recording, StageRecord, StepRecord
 from ci_budget.edges.build_log import BuildLog
 from ci_budget.edges.buildx import BuildEnd, BuildRequest, Buildx, Cancel
 from ci_budget.edges.progress import Progress

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ci_budget.core.recording import BuiltStage
+from ci_budget.core.measurement.recording import BuiltStage
 from ci_budget.edges.base_images import BaseImage, copy_image, ensure_present
 from ci_budget.edges.docker_engine import DockerEngine, ImageFacts
 from ci_budget.edges.layer_files import LayerFolders, measure_saved

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from ci_budget.core.frontend import detect_frontend, neutralise
-from ci_budget.core.stage_copies import cut_after
-from ci_budget.core.stages import StagePlan
-from ci_budget.core.steps import StepLocation, locate_step
-from ci_budget.core.targets import compare_targets, parse_targets
+from ci_budget.core.dockerfile.frontend import detect_frontend, neutralise
+from ci_budget.core.dockerfile.stage_copies import cut_after
+from ci_budget.core.stages.planning import StagePlan
+from ci_budget.core.stages.step_names import StepLocation, locate_step
+from ci_budget.core.stages.targets import compare_targets, parse_targets
 from ci_budget.errors import ConfigError
 from tests.dockerfile_corpus import CONTEXT, Case, cases
 from tests.engine_access import Engine

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ci_budget.core.baseline import Baseline
-from ci_budget.core.gate import GateOptions, judge_image, judge_run
-from ci_budget.core.report import (
+from ci_budget.core.gate.judgement import GateOptions, judge_image, judge_run
+from ci_budget.core.records.baseline import Baseline
+from ci_budget.core.records.report import (
     Base,
     Composition,
     Contributor,

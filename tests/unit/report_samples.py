@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from ci_budget.core.baseline import Baseline, BaselineEntry
-from ci_budget.core.config import DEFAULT_TOLERANCES
-from ci_budget.core.image_limits import ImageLimits, MetricLimits
-from ci_budget.core.metrics import METRIC_NAMES, STAGE_METRIC_NAMES, metric_unit
-from ci_budget.core.report import (
+from ci_budget.core.config.model import DEFAULT_TOLERANCES
+from ci_budget.core.gate.image_limits import ImageLimits, MetricLimits
+from ci_budget.core.records.baseline import Baseline, BaselineEntry
+from ci_budget.core.records.metrics import METRIC_NAMES, STAGE_METRIC_NAMES, metric_unit
+from ci_budget.core.records.report import (
     ContextMetric,
     Fingerprint,
     ImageReport,
@@ -20,7 +20,7 @@ from ci_budget.core.report import (
     StageReport,
     Verdict,
 )
-from ci_budget.core.units import Tolerance
+from ci_budget.core.text.units import Tolerance
 
 MB = 10**6
 GB = 10**9

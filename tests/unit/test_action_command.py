@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ci_budget.commands.action import run_action
-from ci_budget.core.report import Report, Verdict
+from ci_budget.core.records.report import Report, Verdict
 from ci_budget.edges.github import GitHubContext
 from ci_budget.errors import BuildFailedError, ConfigError, TerminatedRunError
 from tests.unit.test_action_outputs import image, report

@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 from ci_budget.core.action_outputs import outputs_of
-from ci_budget.core.render.annotations import render_annotations
-from ci_budget.core.report import (
+from ci_budget.core.records.report import (
     ContextMetric,
     Failure,
     ImageReport,
@@ -19,6 +18,7 @@ from ci_budget.core.report import (
     StageReport,
     Verdict,
 )
+from ci_budget.core.render.annotations import render_annotations
 
 STAGES = [
     StageReport(name="build", index=0, base="python", line=1, reached=True),

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ci_budget.core.baseline import Baseline, find_entry, parse_baseline, render_baseline
-from ci_budget.core.baseline_update import accept_report
-from ci_budget.core.gate import GateOptions, judge_image, judge_run
-from ci_budget.core.report import Failure, ImageReport, Report, SmokeReport
+from ci_budget.core.gate.judgement import GateOptions, judge_image, judge_run
+from ci_budget.core.records.baseline import Baseline, find_entry, parse_baseline, render_baseline
+from ci_budget.core.records.baseline_update import accept_report
+from ci_budget.core.records.report import Failure, ImageReport, Report, SmokeReport
 from ci_budget.edges.baseline_file import change_baseline, read_baseline
 from ci_budget.errors import ConfigError, ExitCode
 from tests.unit.report_samples import (

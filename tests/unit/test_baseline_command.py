@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ci_budget.core.baseline import render_baseline
-from ci_budget.core.gate import GateOptions, judge_image, judge_run
+from ci_budget.core.gate.judgement import GateOptions, judge_image, judge_run
+from ci_budget.core.records.baseline import render_baseline
 from ci_budget.core.render.json_text import render_json
 from tests.unit.report_samples import GB, STARTED, baseline, entry, limits, measured, metrics
 

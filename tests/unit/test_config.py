@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from ci_budget.core.config import Config
-from ci_budget.core.config_limits import Budgets, StageBudgets, StageTolerances, Tolerances
-from ci_budget.core.config_names import Secret, joined_path, read_secret
-from ci_budget.core.metrics import METRIC_NAMES, STAGE_METRIC_NAMES
-from ci_budget.core.units import Tolerance
+from ci_budget.core.config.limits import Budgets, StageBudgets, StageTolerances, Tolerances
+from ci_budget.core.config.model import Config
+from ci_budget.core.config.names import Secret, joined_path, read_secret
+from ci_budget.core.records.metrics import METRIC_NAMES, STAGE_METRIC_NAMES
+from ci_budget.core.text.units import Tolerance
 
 
 def config_of(image: dict[str, Any] | None = None, **rest: Any) -> Config:

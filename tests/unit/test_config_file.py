@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ci_budget.core.config_text import ConfigProblemsError
+from ci_budget.core.config.text import ConfigProblemsError
 from ci_budget.edges.config_file import ImageFiles, check_files, find_config, load_config, read_bounded, repository_root
 from ci_budget.errors import ConfigError
 

@@ -9,8 +9,8 @@ import pytest
 
 from ci_budget.commands.init import init
 from ci_budget.commands.validate import validate
-from ci_budget.core.config_text import parse_config
-from ci_budget.core.starter_config import FoundDockerfile, image_names, render_starter
+from ci_budget.core.config.starter import FoundDockerfile, image_names, render_starter
+from ci_budget.core.config.text import parse_config
 from ci_budget.edges.dockerfile_search import find_dockerfiles
 from ci_budget.errors import ConfigError
 

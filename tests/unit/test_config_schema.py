@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ci_budget.core.config import Config
-from ci_budget.core.config_amounts import read_limit, read_tolerance
-from ci_budget.core.config_schema import config_schema
+from ci_budget.core.config.amounts import read_limit, read_tolerance
+from ci_budget.core.config.model import Config
+from ci_budget.core.config.schema import config_schema
 
 
 def test_it_describes_every_key() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ci_budget.core.config_text import ConfigProblemsError, parse_config
-from ci_budget.core.yaml_tree import Problem
+from ci_budget.core.config.text import ConfigProblemsError, parse_config
+from ci_budget.core.config.yaml_tree import Problem
 from ci_budget.errors import ExitCode
 
 FILE = "ci-budget.yml"

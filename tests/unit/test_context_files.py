@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ci_budget.core.context import ContextMeasure
-from ci_budget.core.ignore import IgnoreRules
+from ci_budget.core.context.ignore import IgnoreRules
+from ci_budget.core.context.measured import ContextMeasure
 from ci_budget.edges.context_files import find_ignore_file, measure_context, read_ignore_rules
 from ci_budget.errors import ConfigError, ExitCode, UnmeasuredError
 

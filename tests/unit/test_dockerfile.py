@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ci_budget.core.dockerfile import Heredoc, flag_values, parse_dockerfile, parse_trigger, single_flag
+from ci_budget.core.dockerfile.instructions import Heredoc, flag_values, parse_dockerfile, parse_trigger, single_flag
 from ci_budget.errors import ConfigError, ExitCode
 from tests.dockerfile_corpus import Case, cases
 
@@ -170,5 +170,5 @@ def test_the_refused_dockerfiles_are_refused(case: Case) -> None:
 
 
 def test_the_go_parser_is_imported_only_when_a_dockerfile_is_read() -> None:
-    program = "import sys, ci_budget.core.stages; sys.exit('dockerfile' in sys.modules)"
+    program = "import sys, ci_budget.core.stages.planning; sys.exit('dockerfile' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

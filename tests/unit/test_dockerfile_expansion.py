@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_budget.core.expansion import Expander, ExpansionError
-from ci_budget.core.wildcards import cut_prefix, cut_suffix, replace
+from ci_budget.core.dockerfile.expansion import Expander, ExpansionError
+from ci_budget.core.dockerfile.wildcards import cut_prefix, cut_suffix, replace
 
 VALUES = {
     "A": "foobarbaz", "EMPTY": "", "V": "1.2.3", "P": "linux/arm/v7", "STAR": "a*b*c", "LINES": "one\ntwo", "_x1": "u",

@@ -10,12 +10,12 @@ import os
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ci_budget.core.directives import read_directives, split_bom
-from ci_budget.core.dockerfile import Dockerfile, parse_dockerfile
-from ci_budget.core.frontend import detect_frontend, neutralise, refuse_builtin
-from ci_budget.core.stage_copies import cut_after
-from ci_budget.core.stages import StagePlan, plan_stages
-from ci_budget.core.steps import locate_step
+from ci_budget.core.dockerfile.directives import read_directives, split_bom
+from ci_budget.core.dockerfile.frontend import detect_frontend, neutralise, refuse_builtin
+from ci_budget.core.dockerfile.instructions import Dockerfile, parse_dockerfile
+from ci_budget.core.dockerfile.stage_copies import cut_after
+from ci_budget.core.stages.planning import StagePlan, plan_stages
+from ci_budget.core.stages.step_names import locate_step
 from ci_budget.errors import ConfigError
 from tests.dockerfile_corpus import cases
 

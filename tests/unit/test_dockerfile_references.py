@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ci_budget.core.platforms import parse_platform
-from ci_budget.core.references import parse_reference
+from ci_budget.core.stages.platforms import parse_platform
+from ci_budget.core.stages.references import parse_reference
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 

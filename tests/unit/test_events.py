@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ci_budget.core.events import MAX_LINE, BuildEvents, LogLine, Vertex, VertexChange
+from ci_budget.core.measurement.events import MAX_LINE, BuildEvents, LogLine, Vertex, VertexChange
 
 EXAMPLES = int(os.environ.get("CI_BUDGET_PROPERTY_EXAMPLES", "100"))
 T0 = "2026-03-01T10:00:00.123456789Z"

@@ -17,7 +17,7 @@ from types import ModuleType
 
 import pytest
 
-from ci_budget.core.context import ContextMeasure
+from ci_budget.core.context.measured import ContextMeasure
 from ci_budget.edges.context_files import measure_context, read_ignore_rules
 from tests.engine_access import CLONE
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ci_budget.core.baseline import BaselineEntry
-from ci_budget.core.gate import GateOptions, judge_image, judge_run
-from ci_budget.core.image_limits import ImageLimits
-from ci_budget.core.report import (
+from ci_budget.core.gate.image_limits import ImageLimits
+from ci_budget.core.gate.judgement import GateOptions, judge_image, judge_run
+from ci_budget.core.records.baseline import BaselineEntry
+from ci_budget.core.records.report import (
     Base,
     Failure,
     Fingerprint,

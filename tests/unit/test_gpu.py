@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ci_budget.core.config import Smoke
+from ci_budget.core.config.model import Smoke
 from ci_budget.edges.gpu import Gpu, find_gpu
 from ci_budget.edges.smoke_test import require_gpu
 from ci_budget.errors import UnmeasuredError

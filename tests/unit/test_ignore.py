@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ci_budget.core.ignore import LARGEST_FILE, LONGEST_LINE, IgnoreRules
+from ci_budget.core.context.ignore import LARGEST_FILE, LONGEST_LINE, IgnoreRules
 from ci_budget.errors import ConfigError, ExitCode
 from tests.ignore_table import TABLE, Row
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ci_budget.core.expressions import Atom, BadExpressionError, Item, Skip, parse_expression
-from ci_budget.core.globs import clean_path, compile_glob
-from ci_budget.core.ignore import IgnoreRules
-from ci_budget.core.ignore_folders import IgnoreFolder, PlainFolder, QuickFolder
-from ci_budget.core.ignore_patterns import build_test, parse_pattern
-from ci_budget.core.matchers import Automaton, join_expression
+from ci_budget.core.context.expressions import Atom, BadExpressionError, Item, Skip, parse_expression
+from ci_budget.core.context.globs import clean_path, compile_glob
+from ci_budget.core.context.ignore import IgnoreRules
+from ci_budget.core.context.ignore_folders import IgnoreFolder, PlainFolder, QuickFolder
+from ci_budget.core.context.ignore_patterns import build_test, parse_pattern
+from ci_budget.core.context.matchers import Automaton, join_expression
 from ci_budget.errors import ConfigError
 
 EXAMPLES = int(os.environ.get("CI_BUDGET_PROPERTY_EXAMPLES", "60"))

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from ci_budget.core.baseline import Baseline, render_baseline
-from ci_budget.core.config import Config
-from ci_budget.core.config_text import parse_config
-from ci_budget.core.gate import GateOptions, judge_image, judge_run
-from ci_budget.core.limit_changes import compare_limits, compare_run_limits
-from ci_budget.core.limits import limits_of, own_limits, pull_request_limits
-from ci_budget.core.report import Report, Verdict
+from ci_budget.core.config.model import Config
+from ci_budget.core.config.text import parse_config
+from ci_budget.core.gate.judgement import GateOptions, judge_image, judge_run
+from ci_budget.core.gate.limit_changes import compare_limits, compare_run_limits
+from ci_budget.core.gate.limits import limits_of, own_limits, pull_request_limits
+from ci_budget.core.records.baseline import Baseline, render_baseline
+from ci_budget.core.records.report import Report, Verdict
 from ci_budget.edges import git
 from ci_budget.edges.baseline_file import read_baseline, read_baseline_at
 from ci_budget.edges.config_file import load_config

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ci_budget.core.measured_image import (
+from ci_budget.core.measurement.measured_image import (
     ContextFacts,
     StageFacts,
     assemble_metrics,
@@ -14,9 +14,9 @@ from ci_budget.core.measured_image import (
     find_failure,
     unmeasured_image,
 )
-from ci_budget.core.recording import BuiltStage, FailedStep, Recording, StageRecord, StepRecord
-from ci_budget.core.report import Failure, Verdict
-from ci_budget.core.samples import SampleSeries
+from ci_budget.core.measurement.recording import BuiltStage, FailedStep, Recording, StageRecord, StepRecord
+from ci_budget.core.measurement.samples import SampleSeries
+from ci_budget.core.records.report import Failure, Verdict
 from ci_budget.errors import GateError, UnmeasuredError
 
 MIB = 2**20

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ci_budget.core.recording import FailedStep, Recording, StageRecord, StepRecord
-from ci_budget.core.report import Composition, StepReport, TimelinePoint
-from ci_budget.core.samples import Peak, SampleSeries
+from ci_budget.core.measurement.recording import FailedStep, Recording, StageRecord, StepRecord
+from ci_budget.core.measurement.samples import Peak, SampleSeries
+from ci_budget.core.records.report import Composition, StepReport, TimelinePoint
 
 EXAMPLES = int(os.environ.get("CI_BUDGET_PROPERTY_EXAMPLES", "100"))
 START = 50.0

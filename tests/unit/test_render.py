@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from ci_budget.core.baseline_update import accept_report
+from ci_budget.core.records.baseline_update import accept_report
+from ci_budget.core.records.report import Report
 from ci_budget.core.render.baseline_text import render_baseline_text, render_update
 from ci_budget.core.render.escape import code, escape_markdown, escape_terminal, silence_commands
 from ci_budget.core.render.json_text import render_json
 from ci_budget.core.render.markdown import render_markdown
 from ci_budget.core.render.text import render_text
-from ci_budget.core.report import Report
 from tests.unit.golden_reports import (
     HOSTILE,
     hostile_report,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ci_budget.core.samples import (
+from ci_budget.core.measurement.samples import (
     LEAST_FREE,
     WIDEST_GAP,
     CeilingContact,

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
-from ci_budget.core.dockerfile import parse_dockerfile
-from ci_budget.core.stage_copies import cut_after
-from ci_budget.core.stages import Edge, EdgeKind, StagePlan, plan_stages
+from ci_budget.core.dockerfile.instructions import parse_dockerfile
+from ci_budget.core.dockerfile.stage_copies import cut_after
+from ci_budget.core.stages.planning import Edge, EdgeKind, StagePlan, plan_stages
 from ci_budget.errors import ConfigError
 
 

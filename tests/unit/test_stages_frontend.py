@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ci_budget.core.frontend import Frontend, detect_frontend, neutralise, refuse_builtin
+from ci_budget.core.dockerfile.frontend import Frontend, detect_frontend, neutralise, refuse_builtin
 
 BOM = b"\xef\xbb\xbf"
 

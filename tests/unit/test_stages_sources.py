@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ci_budget.core.dockerfile import parse_dockerfile
-from ci_budget.core.stages import EdgeKind, plan_stages
+from ci_budget.core.dockerfile.instructions import parse_dockerfile
+from ci_budget.core.stages.planning import EdgeKind, plan_stages
 from ci_budget.errors import ConfigError
 from tests.unit.test_stages import SERVICE, plan
 

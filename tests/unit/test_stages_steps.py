@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ci_budget.core.steps import locate_step
+from ci_budget.core.stages.step_names import locate_step
 from tests.unit.test_stages import plan
 
 TEXT = """\

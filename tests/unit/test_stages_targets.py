@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ci_budget.core.dockerfile import parse_dockerfile
-from ci_budget.core.targets import compare_targets, parse_targets
+from ci_budget.core.dockerfile.instructions import parse_dockerfile
+from ci_budget.core.stages.targets import compare_targets, parse_targets
 from ci_budget.errors import UnmeasuredError
 
 TEXT = b"FROM --platform=$BUILDPLATFORM a:1 AS Builder\nRUN x\nFROM \\\n  builder\n"

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from ci_budget.core.units import (
+from ci_budget.core.text.units import (
     MAX_SIZE,
     Tolerance,
     format_delta,

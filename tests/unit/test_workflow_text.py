@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_budget.core.workflow_text import (
+from ci_budget.core.text.workflow_text import (
     LONGEST_LOG_LINE,
     escape_command_data,
     escape_command_property,

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from ci_budget.core.health.facts import DiskFacts, EngineHealth, Thresholds
 from ci_budget.core.health.finding import Finding, Status
-from ci_budget.core.units import format_size
+from ci_budget.core.text.units import format_size
 
 _GIVE_BACK = "ci-budget prune --engine --dry-run, then without --dry-run"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ci_budget.core.plain_text import one_line, shorten
-from ci_budget.core.report import ImageReport, Metric, Report, Verdict
-from ci_budget.core.workflow_text import Level, format_annotation
+from ci_budget.core.records.report import ImageReport, Metric, Report, Verdict
+from ci_budget.core.text.plain_text import one_line, shorten
+from ci_budget.core.text.workflow_text import Level, format_annotation
 
 MOST_PER_LEVEL = 10
 """GitHub shows at most ten errors and ten warnings a step."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ci_budget.core.baseline import Baseline, BaselineEntry
-from ci_budget.core.baseline_update import BaselineChange
-from ci_budget.core.fingerprint import describe
-from ci_budget.core.metrics import METRIC_NAMES, STAGE_METRIC_NAMES, metric_unit
+from ci_budget.core.gate.fingerprint import describe
+from ci_budget.core.records.baseline import Baseline, BaselineEntry
+from ci_budget.core.records.baseline_update import BaselineChange
+from ci_budget.core.records.metrics import METRIC_NAMES, STAGE_METRIC_NAMES, metric_unit
 from ci_budget.core.render.escape import escape_terminal, silence_commands
-from ci_budget.core.units import format_delta, format_distinct, format_value
+from ci_budget.core.text.units import format_delta, format_distinct, format_value
 
 _EXACT = 1000
 

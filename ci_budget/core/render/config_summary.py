@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from ci_budget.core.config import Config, ImageConfig
-from ci_budget.core.config_text import ParsedConfig
-from ci_budget.core.metrics import GATED_BY_BASELINE, METRIC_NAMES, STAGE_METRIC_NAMES, metric_unit
-from ci_budget.core.plain_text import one_line
-from ci_budget.core.units import Tolerance, format_seconds, format_size, format_value
+from ci_budget.core.config.model import Config, ImageConfig
+from ci_budget.core.config.text import ParsedConfig
+from ci_budget.core.records.metrics import GATED_BY_BASELINE, METRIC_NAMES, STAGE_METRIC_NAMES, metric_unit
+from ci_budget.core.text.plain_text import one_line
+from ci_budget.core.text.units import Tolerance, format_seconds, format_size, format_value
 
 StageLines = Mapping[str, int]
 """The line of each stage's FROM, by the stage's name, in the order of the Dockerfile."""

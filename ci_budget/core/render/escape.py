@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ci_budget.core.plain_text import one_line
+from ci_budget.core.text.plain_text import one_line
 
 _SIMPLE = re.compile(r"[A-Za-z0-9/._-][A-Za-z0-9 ._/:=+,%()-]*")
 _ACTIVE = frozenset("\\`*[]<>&|~!$^{}")

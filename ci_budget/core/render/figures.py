@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from ci_budget.core.report import (
+from ci_budget.core.records.report import (
     GATED_BY_BASELINE,
     Composition,
     DiskReport,
@@ -15,7 +15,7 @@ from ci_budget.core.report import (
     StageReport,
     Verdict,
 )
-from ci_budget.core.units import format_delta, format_distinct, format_size, format_value
+from ci_budget.core.text.units import format_delta, format_distinct, format_size, format_value
 
 ATTENTION = (
     Verdict.FAIL,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ci_budget.core.records.report import Report
 from ci_budget.core.render.escape import silence_json
-from ci_budget.core.report import Report
 
 
 def render_json(report: Report) -> str:

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ci_budget.core.records.report import (
+    STAGE_METRIC_NAMES,
+    Contributor,
+    Finding,
+    ImageReport,
+    LimitChange,
+    Report,
+    SmokeReport,
+    StageReport,
+    Verdict,
+)
 from ci_budget.core.render.escape import code, escape_markdown
 from ci_budget.core.render.figures import (
     Row,
@@ -15,18 +26,7 @@ from ci_budget.core.render.figures import (
     peak_parts,
     stage_rows,
 )
-from ci_budget.core.report import (
-    STAGE_METRIC_NAMES,
-    Contributor,
-    Finding,
-    ImageReport,
-    LimitChange,
-    Report,
-    SmokeReport,
-    StageReport,
-    Verdict,
-)
-from ci_budget.core.units import format_delta, format_seconds, format_size
+from ci_budget.core.text.units import format_delta, format_seconds, format_size
 
 LARGEST = 1_000_000
 """Bytes of UTF-8; above 1 MiB GitHub drops a job summary whole."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ci_budget.core.prune_plan import PruneDone, PruneKind, PruneStep
 from ci_budget.core.render.escape import escape_terminal, silence_commands
-from ci_budget.core.units import format_size
+from ci_budget.core.text.units import format_size
 
 _SHOWN = 8
 

@@ -11,6 +11,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ci_budget.core.records.report import (
+    STAGE_METRIC_NAMES,
+    Failure,
+    ImageReport,
+    LimitChange,
+    Report,
+    SmokeReport,
+    StageReport,
+    Verdict,
+)
 from ci_budget.core.render.escape import escape_terminal, silence_commands
 from ci_budget.core.render.figures import (
     Row,
@@ -21,17 +31,7 @@ from ci_budget.core.render.figures import (
     peak_parts,
     stage_rows,
 )
-from ci_budget.core.report import (
-    STAGE_METRIC_NAMES,
-    Failure,
-    ImageReport,
-    LimitChange,
-    Report,
-    SmokeReport,
-    StageReport,
-    Verdict,
-)
-from ci_budget.core.units import format_delta, format_seconds, format_size
+from ci_budget.core.text.units import format_delta, format_seconds, format_size
 
 _STYLES = {
     Verdict.PASS: "green",

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_budget.core.config import Config
-from ci_budget.core.config_limits import Budgets, StageBudgets
-from ci_budget.core.config_text import ConfigProblemsError, ParsedConfig, parse_config
-from ci_budget.core.plain_text import plain_lines
+from ci_budget.core.config.limits import Budgets, StageBudgets
+from ci_budget.core.config.model import Config
+from ci_budget.core.config.text import ConfigProblemsError, ParsedConfig, parse_config
+from ci_budget.core.config.yaml_tree import TreeError, read_tree
 from ci_budget.core.render.config_summary import config_data, render_config
-from ci_budget.core.yaml_tree import TreeError, read_tree
+from ci_budget.core.text.plain_text import plain_lines
 
 KEYS = sorted(
     {*Config.model_fields, *Budgets.model_fields, *StageBudgets.model_fields, "budgets", "stages", "context",

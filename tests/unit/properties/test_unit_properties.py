@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_budget.core.units import (
+from ci_budget.core.text.units import (
     MAX_SIZE,
     Tolerance,
     format_delta,

@@ -1,0 +1,1 @@
+"""The config, `ci-budget.yml`: models, reading, schema, a first one."""

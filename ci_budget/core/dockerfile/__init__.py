@@ -1,0 +1,1 @@
+"""One Dockerfile as text: instructions, directives, expansion, copies of it."""

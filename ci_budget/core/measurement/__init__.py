@@ -1,0 +1,1 @@
+"""From samples and build events to a measured image."""

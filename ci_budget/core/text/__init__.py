@@ -1,0 +1,1 @@
+"""Sizes and foreign text, read and written."""
