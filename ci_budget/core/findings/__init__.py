@@ -1,0 +1,1 @@
+"""Advice in measured bytes: one rule a module."""

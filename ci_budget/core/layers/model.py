@@ -1,0 +1,71 @@
+"""The layers of one image: every name in them, with its payload, the same from every source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a name in a layer is."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    LINK = "link"
+    OTHER = "other"
+    WHITEOUT = "whiteout"
+    OPAQUE = "opaque"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in one layer.
+
+    `path`: relative to the root, `/`-separated, no leading slash, undecodable bytes as surrogates. A WHITEOUT's path is
+    the name that it hides (without `.wh.`); an OPAQUE's is the folder whose lower content it hides. `size`: payload in
+    bytes of a regular file; of several hard links in one layer only the first in path order carries it, the others 0.
+    """
+
+    path: str
+    kind: Kind
+    size: int = 0
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer, lowest first in an image. `entries`: in path order. `diff_id`: `sha256:…` of the uncompressed tar."""
+
+    diff_id: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def size(self) -> int:
+        """Payload in bytes: regular files, hard links once."""
+        return sum(entry.size for entry in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryStep:
+    """One entry of an image's history: the command as recorded, and the index of the layer it made (None: none).
+
+    `stage` and `line`: the place in the Dockerfile, where the build told it; else None (a base, a foreign image).
+    """
+
+    created_by: str
+    layer: int | None
+    stage: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLayers:
+    """An image as its layers say. `inherited`: how many of the lowest layers come from the external base."""
+
+    image_id: str
+    layers: tuple[Layer, ...]
+    history: tuple[HistoryStep, ...]
+    inherited: int = 0
+    source: str = "unknown"
