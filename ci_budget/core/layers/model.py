@@ -23,7 +23,8 @@ class Entry:
 
     `path`: relative to the root, `/`-separated, no leading slash, undecodable bytes as surrogates. A WHITEOUT's path is
     the name that it hides (without `.wh.`); an OPAQUE's is the folder whose lower content it hides. `size`: payload in
-    bytes of a regular file; of several hard links in one layer only the first in path order carries it, the others 0.
+    bytes of a regular file; of several hard links in one layer only the first in path order carries it, the others 0
+    and its path in `same_as`. Path order is that of `path_key`: a folder, then what is in it, names as they sort.
     """
 
     path: str
@@ -32,6 +33,12 @@ class Entry:
     mode: int = 0
     uid: int = 0
     gid: int = 0
+    same_as: str | None = None
+
+
+def path_key(path: str) -> list[str]:
+    """What entries are ordered by."""
+    return path.split("/")
 
 
 @dataclass(frozen=True, slots=True)

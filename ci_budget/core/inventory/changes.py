@@ -1,0 +1,120 @@
+"""What makes one image larger or smaller than another: by package and path, with the step, and whose doing it is.
+
+Every byte of an image counts once: as a file of a package, or in the layer that holds it. So the contributors add up
+to the difference of the two sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ci_budget.core.inventory.model import Inventory, PackageRecord
+from ci_budget.core.inventory.origins import Group, Origins, Place
+from ci_budget.core.inventory.trees import Change, Listing, Tree, compare_trees
+from ci_budget.core.records.report import Contributor
+
+REST = "other files"
+"""The name of what is too small to be told apart."""
+
+_MOST = 40
+_SHARE = 100  # a hundredth of the largest movement is worth a line
+_LEAST = 1000
+
+
+def compare(before: Inventory, after: Inventory) -> list[Contributor]:
+    """What changed, what moves in the direction of the whole difference first, largest first; sizes in bytes.
+
+    The deltas add up to `after.size - before.size`. `kind` is `base-drift` (another image under the same FROM),
+    `dependency-drift` (other content from the same Dockerfile text and the same files) or `this-change`. `line` is
+    the line in the Dockerfile of `after`. `before` or `after` is None for what is not there on that side.
+    """
+    origins = Origins(before, after)
+    found = [*_packages(before, after, origins), *_paths(before, after, origins)]
+    total = after.size - before.size
+    least = max(_LEAST, max((abs(item.delta) for item in found), default=0) // _SHARE)
+    named = [item for item in found if abs(item.delta) >= least and item.name != REST]
+    named.sort(key=lambda item: (item.delta * total < 0, -abs(item.delta), item.name))
+    kept = named[:_MOST]
+    rest = {kind: sum(item.delta for item in found if item.kind == kind) for kind in {item.kind for item in found}}
+    for item in kept:
+        rest[item.kind] -= item.delta
+    rest["this-change"] = rest.get("this-change", 0) + total - sum(item.delta for item in found)
+    lines = [_rest(kind, delta) for kind, delta in sorted(rest.items()) if delta]
+    return kept + sorted(lines, key=lambda item: -abs(item.delta))
+
+
+def _rest(kind: str, delta: int) -> Contributor:
+    return Contributor(kind=kind, name=REST, before=None, after=None, delta=delta)
+
+
+def _contributor(name: str, before: int | None, after: int | None, place: Place) -> Contributor:
+    return Contributor(
+        kind=place.kind,
+        name=name,
+        before=before,
+        after=after,
+        delta=(after or 0) - (before or 0),
+        stage=place.stage,
+        line=place.line,
+    )
+
+
+@dataclass
+class _Installed:
+    """The packages of one name from one manager."""
+
+    records: list[PackageRecord]
+
+    @property
+    def size(self) -> int:
+        return sum(record.size for record in self.records)
+
+    @property
+    def versions(self) -> str:
+        return ", ".join(dict.fromkeys(sorted(record.version for record in self.records)))
+
+    @property
+    def layer(self) -> int:
+        return max(self.records, key=lambda record: record.size).layer
+
+
+def _installed(inventory: Inventory) -> dict[tuple[str, str], _Installed]:
+    found: dict[tuple[str, str], _Installed] = {}
+    for record in inventory.packages:
+        found.setdefault((record.manager, record.name), _Installed([])).records.append(record)
+    return found
+
+
+def _packages(before: Inventory, after: Inventory, origins: Origins) -> Iterator[Contributor]:
+    old, new = _installed(before), _installed(after)
+    for key in sorted(old.keys() | new.keys()):
+        then, now = old.get(key), new.get(key)
+        if (then.size if then else 0) == (now.size if now else 0):
+            continue
+        place = origins.of_new(now.layer) if now is not None else origins.of_old(then.layer if then else 0)
+        versions = " -> ".join(dict.fromkeys(side.versions for side in (then, now) if side is not None))
+        yield _contributor(
+            f"{key[1]} {versions}",
+            then.size if then is not None else None,
+            now.size if now is not None else None,
+            place,
+        )
+
+
+def _paths(before: Inventory, after: Inventory, origins: Origins) -> Iterator[Contributor]:
+    """What belongs to no package: path by path, and what no path explains as a rest, step by step."""
+    listings = [Listing(side.folders, side.files, side.folder_depth) for side in (before, after)]
+    for group in origins.groups:
+        old, new = (Tree(listing, layers) for listing, layers in zip(listings, (group.old, group.new), strict=True))
+        explained = 0
+        for change in compare_trees(old, new):
+            explained += change.delta
+            yield _contributor(change.name, change.before, change.after, _place(change, group, new, origins))
+        if left := new.total - old.total - explained:
+            yield Contributor(kind=group.place.kind, name=REST, before=None, after=None, delta=left)
+
+
+def _place(change: Change, group: Group, new: Tree, origins: Origins) -> Place:
+    layer = new.layer_of(change)
+    return group.place if layer is None else origins.of_new(layer)

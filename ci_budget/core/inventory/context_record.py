@@ -1,0 +1,47 @@
+"""What of a build context is kept to tell later what grew: sums by folder, and its largest files."""
+
+from __future__ import annotations
+
+import heapq
+
+from ci_budget.core.context.measured import ContextMeasure
+from ci_budget.core.inventory.building import shown_path
+from ci_budget.core.inventory.model import ContextRecord, FileRecord, FolderRecord
+
+_MOST_FOLDERS = 1000
+_MOST_FILES = 1000
+_SMALLEST_FILE = 4096
+_DEEPEST = 12
+
+
+def record_context(measure: ContextMeasure) -> ContextRecord:
+    """The record of a context, in at most a thousand folders and a thousand files; hard links count once each."""
+    depth = 0
+    sums = _sums(measure, depth)
+    while depth < _DEEPEST:
+        deeper = _sums(measure, depth + 1)
+        if len(deeper) > _MOST_FOLDERS:
+            break
+        depth, sums = depth + 1, deeper
+    large = heapq.nlargest(_MOST_FILES, ((size, path) for path, size in measure.listing() if size >= _SMALLEST_FILE))
+    return ContextRecord(
+        size=measure.size,
+        folder_depth=depth,
+        folders=[
+            FolderRecord(path=shown_path(path), layer=0, size=size, files=files)
+            for path, (size, files) in sorted(sums.items())
+        ],
+        files=[FileRecord(path=shown_path(path), size=size, layer=0) for size, path in large],
+    )
+
+
+def _sums(measure: ContextMeasure, depth: int) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {"": (0, 0)}
+    for folder in measure.folders:
+        parts = folder.path.split("/") if folder.path else []
+        size, files = sum(folder.sizes), len(folder.sizes)
+        for level in range(min(len(parts), depth) + 1):
+            path = "/".join(parts[:level])
+            known = found.get(path, (0, 0))
+            found[path] = known[0] + size, known[1] + files
+    return found

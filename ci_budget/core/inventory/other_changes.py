@@ -1,0 +1,58 @@
+"""What made a context larger, or brought a layer: a sentence each, for the metric's message."""
+
+from __future__ import annotations
+
+from ci_budget.core.inventory.model import Inventory
+from ci_budget.core.inventory.origins import Origins
+from ci_budget.core.inventory.trees import Listing, Tree, compare_trees
+from ci_budget.core.text.plain_text import one_line, shorten
+from ci_budget.core.text.units import format_delta
+
+WHAT_CHANGED = "; what changed: "
+"""Stands between a metric's own message and one of these sentences."""
+
+_MOST = 3
+_SHARE = 20  # a twentieth of the whole is worth a word
+
+
+def tell_context(before: Inventory, after: Inventory) -> str:
+    """`+3.15 MB src/model.bin (new), …`: what differs most in the build contexts; empty where that is not known."""
+    if before.context is None or after.context is None:
+        return ""
+    old, new = (
+        Tree(Listing(side.folders, side.files, side.folder_depth), [0]) for side in (before.context, after.context)
+    )
+    rising = new.total >= old.total
+    changes = sorted(compare_trees(old, new), key=lambda change: -change.delta if rising else change.delta)
+    told = []
+    for change in changes[:_MOST]:
+        if (change.delta > 0) is rising and change.delta:
+            sides = {(True, False): " (gone)", (False, True): " (new)"}
+            word = sides.get((change.before is not None, change.after is not None), "")
+            told.append(f"{format_delta(change.delta, 'bytes')} {change.name.removeprefix('/')}{word}")
+    left = new.total - old.total - sum(change.delta for change in changes)
+    if (left > 0) is rising and abs(left) * _SHARE > abs(new.total - old.total):
+        told.append(f"{format_delta(left, 'bytes')} in small files")
+    return ", ".join(told)
+
+
+def tell_layers(before: Inventory, after: Inventory) -> str:
+    """`line 4 brings one (`RUN make`), the base image has 2 more`: which layers came and went; empty where none did."""
+    origins = Origins(before, after)
+    told = [f"{_place(line)} brings one ({_step(text)})" for text, line in origins.new_steps[:_MOST]]
+    told += [f"{_step(text)} is gone" for text, _ in origins.gone_steps[:_MOST]]
+    more = len(origins.new_steps) + len(origins.gone_steps) - len(told)
+    base = sum(layer.inherited for layer in after.layers) - sum(layer.inherited for layer in before.layers)
+    told += [f"{more} more came or went"] if more > 0 else []
+    told += [f"the base image has {abs(base)} {'more' if base > 0 else 'fewer'}"] if base else []
+    return ", ".join(told)
+
+
+def _place(line: int | None) -> str:
+    return f"line {line}" if line is not None else "a step"
+
+
+def _step(text: str) -> str:
+    said = text.removeprefix("RUN ").removeprefix("/bin/sh -c ").removesuffix("# buildkit").strip()
+    run = "RUN " if text.startswith(("RUN ", "/bin/sh -c ")) else ""
+    return f"`{run}{shorten(one_line(' '.join(said.split())), 60)}`"

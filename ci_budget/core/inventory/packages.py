@@ -1,0 +1,194 @@
+"""The installed packages of an image: what the package managers' own records in it say.
+
+Sizes are those of a package's visible files, not what its record claims. A Python package that dpkg or conda brought
+counts as theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from ci_budget.core.inventory.building import shown_path
+from ci_budget.core.inventory.model import Manager, PackageRecord
+from ci_budget.core.inventory.package_records import (
+    PackageFiles,
+    parse_apk,
+    parse_conda,
+    parse_dist_info,
+    parse_dpkg,
+    parse_node,
+)
+from ci_budget.core.layers.model import Entry, ImageLayers, Kind
+
+MOST_PACKAGES = 20_000
+_LONGEST = 256
+_RECORDS = re.compile(
+    r"(?P<dpkg>var/lib/dpkg/(?:status|status\.d/[^/]+|info/[^/]+\.list))"
+    r"|(?P<apk>(?:usr/)?lib/apk/db/installed)"
+    r"|(?P<pip>(?:.*/)?[^/]+\.dist-info/RECORD)"
+    r"|(?P<conda>(?:.*/)?conda-meta/[^/]+\.json)"
+    r"|(?P<npm>(?:.*/)?node_modules/(?:@[^/]+/)?[^/@]+/package\.json)"
+)
+_MERGED = ("bin/", "sbin/", "lib/", "lib32/", "lib64/", "libx32/")
+_NODE = re.compile(r"(?:.*/)?node_modules/(?:@[^/]+/)?[^/]+")
+
+Visible = Sequence[tuple[Entry, int]]
+Read = Callable[[int, str], bytes | None]
+
+
+def is_package_record(path: str) -> bool:
+    """Whether a file's content is needed to list the packages."""
+    return _kind(path) is not None
+
+
+def list_packages(image: ImageLayers, visible: Visible, read: Read) -> list[PackageRecord]:
+    """The packages, largest first. `visible`: the image's visible entries with their layers' indices; `read`: the
+    content of a file of a layer, None where it cannot be had."""
+    return survey_packages(image, visible, read)[0]
+
+
+def survey_packages(image: ImageLayers, visible: Visible, read: Read) -> tuple[list[PackageRecord], set[str]]:
+    """The packages as `list_packages` has them, and the paths of the visible files whose bytes are in their sizes."""
+    files = {entry.path: (entry.size, index) for entry, index in visible if entry.kind is Kind.FILE}
+    records: dict[Manager, list[str]] = {manager: [] for manager in Manager}
+    for path in files:
+        kind = _kind(path)
+        if kind is not None:
+            records[kind].append(path)
+    owned: set[str] = set()
+    found: list[PackageRecord] = []
+    for package in _system_packages(image, files, records, read):
+        found.append(_measure(package, files, owned))
+    for path in sorted(records[Manager.PIP]):
+        data = read(files[path][1], path)
+        if data is not None and path not in owned:
+            found.append(_measure(parse_dist_info(data, path), files, owned))
+    found += _node_packages(files, records[Manager.NPM], read, owned)
+    since = _written_since(image, files, {path for paths in records.values() for path in paths})
+    found = [
+        one if one.manager is Manager.APK else one.model_copy(update={"layer": since.get(one.path, one.layer)})
+        for one in found
+    ]
+    found.sort(key=lambda one: (-one.size, one.manager, one.name, one.path))
+    return found[:MOST_PACKAGES], owned
+
+
+def _kind(path: str) -> Manager | None:
+    if not path.endswith(("/status", ".list", "/installed", "/RECORD", ".json")) and "/status.d/" not in path:
+        return None
+    match = _RECORDS.fullmatch(path)
+    return Manager(str(match.lastgroup)) if match else None
+
+
+_Files = dict[str, tuple[int, int]]
+
+
+def _written_since(image: ImageLayers, files: _Files, records: set[str]) -> dict[str, int]:
+    """By record: the layer that wrote it. Layers above that hold it in the same size only changed its mode or owner
+    (`chmod -R` copies every file), or touched it: they brought no package."""
+    since: dict[str, tuple[int, int]] = {}
+    for index, layer in enumerate(image.layers):
+        for entry in layer.entries:
+            if entry.path in records:
+                size, first = since.get(entry.path, (-1, index))
+                same = entry.kind is Kind.FILE and entry.size == size
+                since[entry.path] = (entry.size, first if same else index)
+    return {path: index for path, (_, index) in since.items() if path in files}
+
+
+def _system_packages(
+    image: ImageLayers, files: _Files, records: dict[Manager, list[str]], read: Read
+) -> Iterator[tuple[PackageFiles, int]]:
+    yield from _dpkg_packages(files, records[Manager.DPKG], read)
+    for path in records[Manager.APK]:
+        yield from _apk_packages(image, path, read)
+    for path in sorted(records[Manager.CONDA]):
+        index = files[path][1]
+        package = parse_conda(read(index, path) or b"", path)
+        if package is not None:
+            yield package, index
+
+
+def _dpkg_packages(files: _Files, records: list[str], read: Read) -> Iterator[tuple[PackageFiles, int]]:
+    """dpkg rewrites a package's list of files when it installs it, so the list's layer is the package's."""
+    lists = {path.rsplit("/", 1)[1].removesuffix(".list"): path for path in records if path.endswith(".list")}
+    for path in sorted(records):
+        if path.endswith(".list"):
+            continue
+        status = read(files[path][1], path)
+        for name, architecture, version in parse_dpkg(status or b""):
+            listed = lists.get(name) or lists.get(f"{name}:{architecture}")
+            record = listed or path
+            content = read(files[record][1], record) if listed else b""
+            names = tuple(_decode(content or b"").splitlines())
+            package = PackageFiles(Manager.DPKG, name, version, record, names)
+            yield package, files[record][1]
+
+
+def _apk_packages(image: ImageLayers, path: str, read: Read) -> Iterator[tuple[PackageFiles, int]]:
+    """apk has one file for all: a package's layer is the lowest one from which on it is there in this version."""
+    since: dict[tuple[str, str], int] = {}
+    packages: list[PackageFiles] = []
+    for index, layer in enumerate(image.layers):
+        if any(entry.path == path and entry.kind is Kind.FILE for entry in layer.entries):
+            packages = list(parse_apk(read(index, path) or b"", path))
+            since = {(one.name, one.version): since.get((one.name, one.version), index) for one in packages}
+    for package in packages:
+        yield package, since[package.name, package.version]
+
+
+def _measure(package: tuple[PackageFiles, int] | PackageFiles, files: _Files, owned: set[str]) -> PackageRecord:
+    """The record with its size; a file that two packages list counts for the first."""
+    one, index = package if isinstance(package, tuple) else (package, files[package.record][1])
+    size = 0
+    for name in (*one.files, one.record):
+        path = _resolve(name, files)
+        if path is not None and path not in owned:
+            owned.add(path)
+            size += files[path][0]
+    return _record(one, size, index)
+
+
+def _resolve(name: str, files: _Files) -> str | None:
+    """The visible file of a listed name; Debian's lists still say `/bin/x` where `/bin` is a link to `/usr/bin`."""
+    path = name.lstrip("/")
+    if path in files:
+        return path
+    merged = f"usr/{path}"
+    return merged if path.startswith(_MERGED) and merged in files else None
+
+
+def _node_packages(files: _Files, records: list[str], read: Read, owned: set[str]) -> Iterator[PackageRecord]:
+    """Each file belongs to the innermost package around it."""
+    if not records:
+        return
+    inside: dict[str, list[str]] = {}
+    for path in files:
+        if "node_modules/" in path and path not in owned:
+            found = _NODE.match(path)
+            if found:
+                inside.setdefault(found[0], []).append(path)
+    for path in records:
+        if path not in owned:
+            index = files[path][1]
+            package = parse_node(read(index, path) or b"", path)
+            if package is not None:
+                names = inside.get(path.removesuffix("/package.json"), [])
+                owned.update(names)
+                yield _record(package, sum(files[name][0] for name in names), index)
+
+
+def _record(package: PackageFiles, size: int, layer: int) -> PackageRecord:
+    return PackageRecord(
+        manager=package.manager,
+        name=shown_path(package.name)[:_LONGEST],
+        version=shown_path(package.version)[:_LONGEST],
+        size=size,
+        layer=layer,
+        path=shown_path(package.record),
+    )
+
+
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,149 @@
+"""The figures that dive (github.com/wagoodman/dive, 0.13) gives for an image, by its own rules, oddities included.
+
+`dive/filetree/efficiency.go`: over all paths that are leaves of a layer's tree, efficiency is the sum of the smallest
+size seen / the sum of all sizes seen; wasted bytes are all sizes of the paths seen at least twice. A whiteout counts as
+a node of size 0, that of a folder as what the layers below hold there. Where a whiteout names nothing, dive stops
+reading that layer. Opaque markers are unknown to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ci_budget.core.layers.entries import WHITEOUT
+from ci_budget.core.layers.model import Entry, ImageLayers, Kind, Layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiveFigures:
+    """`efficiency`: 0 to 1, dive's `efficiencyScore`; `wasted_bytes`: its `inefficientBytes`."""
+
+    efficiency: float
+    wasted_bytes: int
+
+
+@dataclass(slots=True)
+class _Node:
+    size: int = 0
+    is_folder: bool = False
+    children: dict[str, _Node] | None = None
+
+
+@dataclass(slots=True)
+class _Seen:
+    total: int = 0
+    smallest: int = -1
+    count: int = 0
+
+
+def dive_figures(image: ImageLayers) -> DiveFigures:
+    """What `dive --json` says of the image."""
+    seen: dict[str, _Seen] = {}
+    deleting = [index for index, layer in enumerate(image.layers) if _deletes(layer)]
+    below = _Node()
+    for index, layer in enumerate(image.layers):
+        if index == 0 and deleting:
+            below = _tree(layer)  # dive looks a first layer's whiteouts up in that layer itself
+        leaves = _ordered_leaves(_tree(layer), below) if index in deleting else _leaves(layer)
+        for path, size in leaves:
+            found = seen.setdefault(path, _Seen())
+            found.total += size
+            found.smallest = size if found.smallest < 0 else min(found.smallest, size)
+            found.count += 1
+        if 0 < index < max(deleting, default=0):
+            _lay_over(below, layer)
+    total = sum(one.total for one in seen.values())
+    least = sum(one.smallest for one in seen.values())
+    return DiveFigures(
+        efficiency=least / total if total else 1.0,
+        wasted_bytes=sum(one.total for one in seen.values() if one.count > 1),
+    )
+
+
+def _deletes(layer: Layer) -> bool:
+    return any(entry.kind is Kind.WHITEOUT for entry in layer.entries)
+
+
+def _leaves(layer: Layer) -> Iterator[tuple[str, int]]:
+    entries = [entry for entry in layer.entries if entry.kind is not Kind.OPAQUE]
+    parents = {entry.path.rpartition("/")[0] for entry in entries}
+    return ((entry.path, entry.size) for entry in entries if entry.path not in parents)
+
+
+def _tree(layer: Layer) -> _Node:
+    root = _Node()
+    for entry in layer.entries:
+        if entry.kind is not Kind.OPAQUE:
+            names = entry.path.split("/")
+            if entry.kind is Kind.WHITEOUT:
+                names[-1] = WHITEOUT + names[-1]
+            _add(root, names, entry)
+    return root
+
+
+def _add(root: _Node, names: list[str], entry: Entry) -> None:
+    node = root
+    for name in names:
+        if node.children is None:
+            node.children = {}
+        found = node.children.get(name)
+        if found is None:
+            found = node.children[name] = _Node()
+        node = found
+    node.size, node.is_folder = entry.size, entry.kind is Kind.FOLDER
+
+
+def _ordered_leaves(tree: _Node, below: _Node) -> Iterator[tuple[str, int]]:
+    """Paths and sizes of the leaves, in dive's order, up to a whiteout of something that `below` does not have."""
+    for path, node in _bottom_up(tree):
+        if node.children:
+            continue
+        folder, _, name = path.rpartition("/")
+        if not name.startswith(WHITEOUT):
+            yield path, node.size
+            continue
+        hidden = f"{folder}/{name.removeprefix(WHITEOUT)}" if folder else name.removeprefix(WHITEOUT)
+        target = _find(below, hidden)
+        if target is None:
+            return
+        yield hidden, sum(one.size for _, one in _bottom_up(target)) + target.size if target.is_folder else 0
+
+
+def _bottom_up(node: _Node) -> Iterator[tuple[str, _Node]]:
+    """Everything below a node, children first, names in byte order; without recursion: paths may be deep."""
+    pending = [(name, child, False) for name, child in _last_first(node)]
+    while pending:
+        path, child, opened = pending.pop()
+        if opened or not child.children:
+            yield path, child
+        else:
+            pending.append((path, child, True))
+            pending.extend((f"{path}/{name}", one, False) for name, one in _last_first(child))
+
+
+def _last_first(node: _Node) -> list[tuple[str, _Node]]:
+    items = (node.children or {}).items()
+    return sorted(items, key=lambda item: item[0].encode("utf-8", "surrogateescape"), reverse=True)
+
+
+def _lay_over(below: _Node, layer: Layer) -> None:
+    for entry in layer.entries:
+        if entry.kind is Kind.WHITEOUT:
+            folder, _, name = entry.path.rpartition("/")
+            parent = _find(below, folder) if folder else below
+            if parent is not None and parent.children:
+                parent.children.pop(name, None)
+    for entry in layer.entries:
+        if entry.kind not in (Kind.WHITEOUT, Kind.OPAQUE):
+            _add(below, entry.path.split("/"), entry)
+
+
+def _find(root: _Node, path: str) -> _Node | None:
+    node = root
+    for name in path.split("/"):
+        found = node.children.get(name) if node.children else None
+        if found is None:
+            return None
+        node = found
+    return node

@@ -1,0 +1,114 @@
+"""From the names that a source lists to a layer's entries, so that every source gives the same ones."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, field, replace
+
+from ci_budget.core.layers.model import Entry, Kind, path_key
+from ci_budget.errors import UnmeasuredError
+
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
+_MARKER = ".wh..wh."
+LARGEST_NAME = 16_384
+LARGEST_LAYER = 2**50  # 1 PiB: more than any disk, and the sum of many still fits the stored formats
+_RANK = {Kind.WHITEOUT: 0, Kind.OPAQUE: 2}
+
+
+@dataclass(kw_only=True)
+class LayerArchive:
+    """The names of one layer's tar archive, fed member by member; a name that comes again replaces the earlier one.
+
+    `limit` is how many names are taken in at most.
+    """
+
+    limit: int
+    _entries: dict[str, Entry] = field(default_factory=dict)
+    _opaque: set[str] = field(default_factory=set)
+    _links: dict[str, str] = field(default_factory=dict)
+    _size: int = 0
+
+    def add(self, name: str, kind: Kind, size: int, mode: int, uid: int, gid: int, link: str = "") -> str | None:
+        """Take in a member; its path, None for one that is no content of the image (the root, a marker).
+
+        `kind` is never WHITEOUT or OPAQUE: the name says that. `link` is a hard link's target, empty for the rest.
+        Raises UnmeasuredError for names and sizes that no engine writes.
+        """
+        path = clean_path(name)
+        if not path:
+            return None
+        if len(self._entries) >= self.limit:
+            raise UnmeasuredError(f"a layer has more than {self.limit:,} names")
+        self._size += size
+        if not 0 <= size <= self._size <= LARGEST_LAYER:
+            raise UnmeasuredError(f"the size of {path[:200]!r} in a layer is absurd: {size}")
+        folder, base = posixpath.split(path)
+        if base == OPAQUE:
+            self._opaque.add(folder)
+            return None
+        if path.startswith(_MARKER) or f"/{_MARKER}" in path:  # left behind by old storage drivers
+            return None
+        if base.startswith(WHITEOUT):
+            hidden = posixpath.join(folder, base[len(WHITEOUT) :])
+            self._entries.setdefault(hidden, Entry(hidden, Kind.WHITEOUT))
+            return None
+        if link:
+            self._links[path] = clean_path(link)
+        else:
+            self._links.pop(path, None)
+        self._entries[path] = Entry(path, kind, size, mode, uid, gid)
+        return path
+
+    def entries(self) -> tuple[Entry, ...]:
+        """What the layer holds, in path order, folders that no member names included."""
+        found = self._entries
+        for path in list(found):
+            folder = posixpath.dirname(path)
+            while folder and folder not in found:
+                found[folder] = Entry(folder, Kind.FOLDER, mode=0o755)
+                folder = posixpath.dirname(folder)
+        self._join_links()
+        entries = [*found.values(), *(Entry(folder, Kind.OPAQUE) for folder in self._opaque)]
+        entries.sort(key=lambda entry: (path_key(entry.path), _RANK.get(entry.kind, 1)))
+        return tuple(entries)
+
+    def _join_links(self) -> None:
+        """The first in path order of each group carries the size."""
+        groups: dict[str, list[str]] = {}
+        for path in self._links:
+            groups.setdefault(self._target(path), []).append(path)
+        for target, paths in groups.items():
+            source = self._entries.get(target)
+            if source is None or source.kind is not Kind.FILE:
+                continue  # of a lower layer: no payload here
+            first, *others = sorted([target, *paths], key=path_key)
+            self._entries[first] = replace(source, path=first)
+            for other in others:
+                self._entries[other] = replace(source, path=other, size=0, same_as=first)
+
+    def _target(self, path: str) -> str:
+        seen = set()
+        while path in self._links and path not in seen:
+            seen.add(path)
+            path = self._links[path]
+        return path
+
+
+def clean_path(name: str) -> str:
+    """A member's name as a path: relative, without `.` and doubled or trailing slashes; empty for the root.
+
+    Raises UnmeasuredError for one that leads out of the image, or is absurdly long.
+    """
+    if len(name) > LARGEST_NAME:
+        raise UnmeasuredError(f"a layer has a name of {len(name):,} characters")
+    if not _is_plain(name):
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise UnmeasuredError(f"the name {name[:200]!r} in a layer leads out of the image")
+        return "/".join(parts)
+    return name
+
+
+def _is_plain(name: str) -> bool:
+    return not (name.startswith((".", "/")) or name.endswith(("/", ".")) or "//" in name or "/." in name)

@@ -1,0 +1,1 @@
+"""What image layers hold, from every source there is."""

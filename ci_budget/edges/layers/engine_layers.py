@@ -1,0 +1,78 @@
+"""A local image's layers: from the engine's own directories where they can be read, else from `docker save`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from ci_budget.core.layers.image_config import LARGEST_DOCUMENT, ImageConfig, parse_image_config
+from ci_budget.core.layers.model import ImageLayers, Layer
+from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.engine.facts import ImageFacts
+from ci_budget.edges.layers.image_archives import ImageContents, read_saved
+from ci_budget.edges.layers.layer_archives import LIMITS
+from ci_budget.edges.layers.layer_folders import LayerFolders, hash_inside, read_inside
+from ci_budget.errors import UnmeasuredError
+
+_CONFIGS = Path("image/overlay2/imagedb/content/sha256")
+
+
+class EngineLayers:
+    """Reads images of one engine; what several of them share is measured once."""
+
+    def __init__(self, engine: DockerEngine) -> None:
+        self._engine = engine
+        self._folders = LayerFolders()
+
+    def size(self, facts: ImageFacts) -> int:
+        """Bytes of regular files over all layers of an image, hard links once per layer."""
+        if _has_folders(facts):
+            with contextlib.suppress(UnmeasuredError):  # not root, say: the stream tells the same
+                return self._folders.measure(facts.layer_folders or ())
+        return sum(layer.size for layer in self._saved(facts, lambda _: False).layers.layers)
+
+    def read(self, facts: ImageFacts, wanted: Callable[[str], bool]) -> ImageContents:
+        """The layers, and the content of the files that `wanted` says. Raises UnmeasuredError when neither source
+        can be read."""
+        if _has_folders(facts):
+            with contextlib.suppress(UnmeasuredError):
+                return self._from_folders(facts, facts.layer_folders or ())
+        return self._saved(facts, wanted)
+
+    def _saved(self, facts: ImageFacts, wanted: Callable[[str], bool]) -> ImageContents:
+        return read_saved(self._engine.docker_host, facts.id, wanted)
+
+    def _from_folders(self, facts: ImageFacts, folders: tuple[str, ...]) -> ImageContents:
+        config = _stored_config(facts, folders)
+        layers = tuple(
+            Layer(diff_id, self._folders.read(folder)) for diff_id, folder in zip(config.diff_ids, folders, strict=True)
+        )
+        return ImageContents(
+            layers=ImageLayers(
+                image_id=facts.id, layers=layers, history=config.history, source="the engine's layer directories"
+            ),
+            platform=config.platform,
+            read=lambda layer, path: read_inside(folders[layer], path, LIMITS.record),
+            content_hash=lambda layer, path, first: hash_inside(folders[layer], path, first),
+        )
+
+
+def _has_folders(facts: ImageFacts) -> bool:
+    return facts.layer_folders is not None and len(facts.layer_folders) == len(facts.diff_ids)
+
+
+def _stored_config(facts: ImageFacts, folders: tuple[str, ...]) -> ImageConfig:
+    """The image's config from the engine's store, beside the layer directories; its name is its digest."""
+    if not folders:
+        raise UnmeasuredError("an image without layers has no directories")
+    file = Path(folders[-1]).parents[2] / _CONFIGS / facts.id.removeprefix("sha256:")
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(LARGEST_DOCUMENT)
+    except OSError as error:
+        raise UnmeasuredError(f"the image's config {file} cannot be read: {error.strerror}") from error
+    if f"sha256:{hashlib.sha256(data).hexdigest()}" != facts.id:
+        raise UnmeasuredError(f"the image's config {file} is not that of {facts.id}")
+    return parse_image_config(data)

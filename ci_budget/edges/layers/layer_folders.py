@@ -1,0 +1,170 @@
+"""Layers read from the engine's own directories (overlay2): names and sizes straight from the filesystem.
+
+A deleted name is a 0/0 character device there, and a folder that hides the lower ones bears the extended attribute
+`trusted.overlay.opaque` (`user.overlay.opaque` in a rootless engine); kernel: Documentation/filesystems/overlayfs.rst.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from io import BufferedReader
+from itertools import islice
+from operator import attrgetter
+from pathlib import Path
+
+from ci_budget.core.layers.model import Entry, Kind
+from ci_budget.errors import UnmeasuredError
+
+MOST_NAMES = 2_000_000
+_NAME = attrgetter("name")
+_NAMESPACES = ("trusted.overlay.", "user.overlay.")
+
+
+class LayerFolders:
+    """Layer directories of one engine; each is measured once, however many images share it."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, int] = {}
+
+    def measure(self, folders: Sequence[str]) -> int:
+        """Payload of all the directories in bytes. Raises UnmeasuredError when one cannot be read."""
+        return sum(self._sizes[folder] if folder in self._sizes else self._size(folder) for folder in folders)
+
+    def read(self, folder: str) -> tuple[Entry, ...]:
+        """What one layer directory holds, in path order. Raises UnmeasuredError when it cannot be read."""
+        entries = tuple(islice(read_folder(Path(folder)), MOST_NAMES + 1))
+        if len(entries) > MOST_NAMES:
+            raise UnmeasuredError(f"the layer directory {folder} has more than {MOST_NAMES:,} names")
+        self._sizes[folder] = sum(entry.size for entry in entries)
+        return entries
+
+    def _size(self, folder: str) -> int:
+        self._sizes[folder] = size = sum(facts.st_size for facts in _regular_files(folder))
+        return size
+
+
+def read_folder(folder: Path) -> Iterator[Entry]:
+    """The entries of a layer directory, in path order. Raises UnmeasuredError when it cannot be read."""
+    top = str(folder)
+    first: dict[int, str] = {}
+    try:
+        yield from _opaque(top, "")
+        pending = [("", found) for found in _last_first(top)]
+        while pending:
+            prefix, found = pending.pop()
+            path = prefix + found.name
+            facts = found.stat(follow_symlinks=False)
+            entry = _entry(path, facts)
+            if entry is None:
+                continue
+            if entry.kind is Kind.FILE and facts.st_nlink > 1:
+                carrier = first.setdefault(facts.st_ino, path)
+                if carrier != path:
+                    entry = replace(entry, size=0, same_as=carrier)
+            yield entry
+            if entry.kind is Kind.FOLDER:
+                yield from _opaque(found.path, path)
+                below = path + "/"
+                pending.extend((below, one) for one in _last_first(found.path))
+    except OSError as error:
+        raise _unreadable(top, error) from error
+
+
+def _last_first(folder: str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as found:
+        return sorted(found, key=_NAME, reverse=True)
+
+
+def _entry(path: str, facts: os.stat_result) -> Entry | None:
+    mode = facts.st_mode
+    if stat.S_ISREG(mode):
+        return Entry(path, Kind.FILE, facts.st_size, mode & 0o7777, facts.st_uid, facts.st_gid)
+    kind = Kind.OTHER
+    if stat.S_ISDIR(mode):
+        kind = Kind.FOLDER
+    elif stat.S_ISLNK(mode):
+        kind = Kind.LINK
+    elif stat.S_ISCHR(mode) and facts.st_rdev == 0:
+        return Entry(path, Kind.WHITEOUT)
+    elif stat.S_ISSOCK(mode):
+        return None  # archives leave sockets out
+    return Entry(path, kind, 0, mode & 0o7777, facts.st_uid, facts.st_gid)
+
+
+def _opaque(folder: str, path: str) -> Iterator[Entry]:
+    """The folder's OPAQUE entry, if it is one. Raises UnmeasuredError for a folder that stands for a renamed one."""
+    for name in os.listxattr(folder, follow_symlinks=False):
+        if name.startswith(_NAMESPACES):
+            if name.endswith(".redirect"):
+                raise UnmeasuredError(f"the layer directory {folder} stands for a renamed one")
+            if name.endswith(".opaque") and os.getxattr(folder, name, follow_symlinks=False) == b"y":
+                yield Entry(path, Kind.OPAQUE)
+
+
+def _regular_files(folder: str) -> Iterator[os.stat_result]:
+    """The regular files below a folder, of hard links one each."""
+    linked: set[int] = set()
+    pending = [folder]
+    try:
+        while pending:
+            with os.scandir(pending.pop()) as found:
+                for one in found:
+                    facts = one.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(facts.st_mode):
+                        pending.append(one.path)
+                    elif stat.S_ISREG(facts.st_mode) and facts.st_ino not in linked:
+                        if facts.st_nlink > 1:
+                            linked.add(facts.st_ino)
+                        yield facts
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def read_inside(folder: str, path: str, limit: int) -> bytes | None:
+    """A file of a layer directory, whole; None where it is larger than `limit` bytes or no plain file.
+
+    `path` is that of an entry of this layer. No link is followed, not even in a folder on the way.
+    """
+    with _opened(folder, path) as stream:
+        return stream.read() if stream is not None and os.fstat(stream.fileno()).st_size <= limit else None
+
+
+def hash_inside(folder: str, path: str, first: int | None) -> str | None:
+    """SHA-256 of such a file, or of its first bytes; None where it is no plain file."""
+    with _opened(folder, path) as stream:
+        if stream is None:
+            return None
+        if first is not None:
+            return hashlib.sha256(stream.read(first)).hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _opened(folder: str, path: str) -> Iterator[BufferedReader | None]:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        *parents, name = path.split("/")
+        for parent in parents:
+            inner = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=handle)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+            raise _unreadable(f"{folder}/{path}", error) from error
+        yield None
+        return
+    finally:
+        os.close(handle)
+    with os.fdopen(file, "rb") as stream:
+        yield stream if stat.S_ISREG(os.fstat(file).st_mode) else None
+
+
+def _unreadable(folder: str, error: OSError) -> UnmeasuredError:
+    return UnmeasuredError(f"the layer directory {folder} cannot be read: {error.strerror}")

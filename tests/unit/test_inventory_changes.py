@@ -1,0 +1,184 @@
+"""What made an image larger: packages, paths and steps, and whose doing it is."""
+
+from __future__ import annotations
+
+from array import array
+
+import pytest
+
+from ci_budget.core.context.measured import ContextFolder, ContextMeasure
+from ci_budget.core.inventory.changes import REST, compare
+from ci_budget.core.inventory.context_record import record_context
+from ci_budget.core.inventory.model import Inventory
+from ci_budget.core.inventory.other_changes import tell_context, tell_layers
+from ci_budget.core.records.report import Contributor
+from tests.unit.inventory_samples import MB, Image, service
+
+
+def said(found: list[Contributor]) -> list[tuple[str, str, int, int | None]]:
+    return [(item.kind, item.name, item.delta, item.line) for item in found]
+
+
+def test_an_upgrade_is_named_with_both_versions() -> None:
+    before = service().add("venv/torch/lib.so", 900 * MB, "torch", "2.13.0").inventory()
+    after = service().add("venv/torch/lib.so", 2800 * MB, "torch", "2.14.1").inventory()
+    (found,) = compare(before, after)
+    assert found == Contributor(
+        kind="dependency-drift",
+        name="torch 2.13.0 -> 2.14.1",
+        before=900 * MB,
+        after=2800 * MB,
+        delta=1900 * MB,
+        stage="app",
+        line=11,
+    )
+
+
+def test_the_same_text_with_other_files_is_this_change() -> None:
+    before = service().add("venv/torch/lib.so", 900 * MB, "torch", "2.13.0").inventory()
+    image = Image().step("base", inherited=True).add("usr/lib/libc.so", 40 * MB, "libc6", "2.36-9")
+    image.step("RUN pip install -r requirements.txt", inputs="pip with other requirements")
+    after = image.add("venv/torch/lib.so", 2800 * MB, "torch", "2.14.1").inventory()
+    assert said(compare(before, after)) == [("this-change", "torch 2.13.0 -> 2.14.1", 1900 * MB, 11)]
+
+
+@pytest.mark.parametrize(
+    ("contexts", "copies", "kind"),
+    [
+        (("a", "a"), True, "dependency-drift"),
+        (("a", "b"), True, "this-change"),
+        (("a", "b"), False, "dependency-drift"),
+        ((None, None), True, "this-change"),
+        ((None, None), False, "dependency-drift"),
+    ],
+)
+def test_where_inputs_are_not_known_the_context_decides(
+    contexts: tuple[str | None, str | None], copies: bool, kind: str
+) -> None:
+    sides = []
+    for context, size in zip(contexts, (5 * MB, 9 * MB), strict=True):
+        image = Image(context=context)
+        if copies:
+            image.step("COPY requirements.txt .")
+        sides.append(image.step("RUN pip install x").add("venv/x.so", size, "x", str(size)).inventory())
+    assert [item.kind for item in compare(*sides)] == [kind]
+
+
+def test_another_base_under_the_same_name_is_drift_and_under_another_name_a_change() -> None:
+    def on(base: str, size: int, version: str) -> Inventory:
+        image = Image(base=base).step("base", inherited=True).add("usr/lib/libc.so", size, "libc6", version)
+        return image.step("RUN true").add("app", MB).inventory()
+
+    before = on("python:3.11", 40 * MB, "2.36-9")
+    assert said(compare(before, on("python:3.11", 60 * MB, "2.36-10"))) == [
+        ("base-drift", "libc6 2.36-9 -> 2.36-10", 20 * MB, 1)
+    ]
+    assert said(compare(before, on("python:3.12", 60 * MB, "2.41"))) == [
+        ("this-change", "libc6 2.36-9 -> 2.41", 20 * MB, 1)
+    ]
+
+
+def test_new_and_removed_things() -> None:
+    before = service().step("RUN make").add("opt/old/a.bin", 30 * MB).inventory()
+    after = service().step("RUN make all").add("opt/new/b.bin", 70 * MB).add("venv/x.so", 5 * MB, "x").inventory()
+    found = compare(before, after)
+    assert said(found) == [
+        ("this-change", "/opt/new/b.bin", 70 * MB, 12),
+        ("this-change", "x 1.0", 5 * MB, 12),
+        ("this-change", "/opt/old/a.bin", -30 * MB, None),
+    ]
+    assert [(item.before, item.after) for item in found] == [(None, 70 * MB), (None, 5 * MB), (30 * MB, None)]
+
+
+def test_many_small_files_are_told_by_their_folder() -> None:
+    before, after = service(), service().step("COPY . /app")
+    for number in range(300):
+        after.add(f"app/tests/{number % 30}/{number}.json", 40_000)
+    (found,) = compare(before.inventory(), after.inventory())
+    assert said([found]) == [("this-change", "/app/tests/", 12 * MB, 12)]
+
+
+def test_a_copy_of_what_a_lower_layer_has_counts_where_it_was_made() -> None:
+    before = service().step("COPY model /").add("app/model.bin", 80 * MB).inventory()
+    image = service().step("COPY model /").add("app/model.bin", 80 * MB).step("RUN chown -R app /app")
+    after = image.add("app/model.bin", 80 * MB).inventory()
+    assert said(compare(before, after)) == [("this-change", "/app/model.bin", 80 * MB, 13)]
+
+
+def test_a_package_s_files_count_for_the_package_alone() -> None:
+    before = service().add("venv/lib/x.so", 10 * MB, "x").add("venv/lib/own.bin", 20 * MB)
+    after = service().add("venv/lib/x.so", 90 * MB, "x").add("venv/lib/own.bin", 50 * MB)
+    assert said(compare(before.inventory(), after.inventory())) == [
+        ("dependency-drift", "x 1.0", 80 * MB, 11),
+        ("dependency-drift", "/venv/lib/own.bin", 30 * MB, 11),
+    ]
+
+
+def test_equal_images_have_nothing_to_tell() -> None:
+    assert compare(service().inventory(), service().inventory()) == []
+
+
+def test_what_is_too_small_goes_into_one_line() -> None:
+    before, after = service(), service().add("venv/torch.so", 1000 * MB, "torch")
+    for number in range(20):
+        after.add(f"venv/small{number}.so", 200_000, f"small{number}")
+    found = compare(before.inventory(), after.inventory())
+    assert said(found) == [
+        ("dependency-drift", "torch 1.0", 1000 * MB, 11),
+        ("dependency-drift", REST, 4 * MB, None),
+    ]
+
+
+def context(**files: int) -> ContextMeasure:
+    """A context of files in `src/deep` and, where the name has a capital, at its root."""
+    deep = {name: size for name, size in sorted(files.items()) if name.islower()}
+    top = {name: size for name, size in sorted(files.items()) if not name.islower()}
+    folders = [
+        ContextFolder(path=path, joined="/".join(found), sizes=array("q", found.values()))
+        for path, found in (("", top), ("src/deep", deep))
+        if found
+    ]
+    return ContextMeasure(size=sum(files.values()), files=len(files), folders=tuple(folders))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({"a": 5000}, {"a": 5000, "b": 9000}, "+9.00 kB src/deep/b (new)"),
+        ({"a": 5000, "b": 9000}, {"a": 5000}, "-9.00 kB src/deep/b (gone)"),
+        ({"A": 5000}, {"A": 70_000}, "+65.0 kB A"),
+        ({"A": 10}, {"A": 30}, "+20 B in small files"),
+        ({"A": 5000}, {"A": 5000}, ""),
+        ({"A": 5000}, {"B": 9000, "a": 8000}, "+9.00 kB B (new), +8.00 kB src/deep/a (new)"),
+    ],
+)
+def test_what_a_context_gained_or_lost(before: dict[str, int], after: dict[str, int], said: str) -> None:
+    sides = [
+        Image().inventory().model_copy(update={"context": record_context(context(**files))})
+        for files in (before, after)
+    ]
+    assert tell_context(*sides) == said
+
+
+def test_a_context_that_is_not_known() -> None:
+    assert tell_context(Image().inventory(), Image().inventory()) == ""
+
+
+def test_a_large_context_is_kept_as_far_as_there_is_room() -> None:
+    folders = tuple(
+        ContextFolder(path=f"a/b/{number}", joined="file", sizes=array("q", [5000 + number])) for number in range(1500)
+    )
+    found = record_context(ContextMeasure(size=1, files=1500, folders=folders))
+    assert (found.folder_depth, len(found.folders), len(found.files)) == (2, 3, 1000)
+    assert found.files[0].path == "a/b/1499/file"
+    assert found.folders[0].size == sum(5000 + number for number in range(1500))
+
+
+def test_which_steps_came_and_went() -> None:
+    before = service().step("RUN make").step("COPY a /a")
+    after = Image().step("base", inherited=True).step("more", inherited=True)
+    after.step("RUN pip install -r requirements.txt", inputs="pip").step("COPY a /a").step("RUN make all")
+    assert tell_layers(before.inventory(), after.inventory()) == (
+        "line 14 brings one (`RUN make all`), `RUN make` is gone, the base image has 1 more"
+    )
+    assert tell_layers(before.inventory(), before.inventory()) == ""

@@ -1,0 +1,102 @@
+"""Which instructions a change of the revision reaches: by their text, the files they read, stages and arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ci_budget.core.context.ignore import IgnoreRules
+from ci_budget.core.dockerfile.instructions import parse_dockerfile
+from ci_budget.core.inventory.building import describe_instructions
+from ci_budget.core.inventory.inputs import Inputs, key_instructions
+from ci_budget.core.stages.planning import plan_stages
+from ci_budget.edges.files.context_files import measure_context
+from ci_budget.edges.files.context_hash import hash_contents, hash_context
+
+DOCKERFILE = """\
+FROM python:3.11 AS builder
+ARG INDEX
+COPY requirements.txt .
+RUN pip install -r requirements.txt
+FROM python:3.11-slim
+RUN apt-get update
+COPY --from=builder /venv /venv
+COPY src /app
+RUN --mount=type=bind,source=tools,target=/tools /tools/build
+ARG COMMIT
+RUN echo $COMMIT
+"""
+FILES = {"requirements.txt": "torch", "src/app.py": "1", "tools/build": "make", "README": "words"}
+
+
+def keys(
+    folder: Path, dockerfile: str = DOCKERFILE, arguments: dict[str, str] | None = None
+) -> dict[tuple[str, int], str]:
+    """The key of every instruction by stage and line."""
+    parsed = parse_dockerfile(dockerfile.encode(), "Dockerfile")
+    given = arguments or {}
+    plan = plan_stages(parsed, target=None, build_args=given, platform="linux/amd64", build_contexts=())
+    measure = measure_context(folder, IgnoreRules())
+    contents = hash_contents(folder, measure)
+    assert contents is not None
+    found = key_instructions(
+        describe_instructions(parsed), parsed, plan, Inputs(measure=measure, contents=contents, arguments=given)
+    )
+    assert all(record.inputs_sha256 is not None for record in found)
+    return {(record.stage, record.line): record.inputs_sha256 or "" for record in found}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "reached"),
+    [
+        ("README", set()),
+        ("requirements.txt", {3, 4, 7, 8, 9, 10, 11}),
+        ("src/app.py", {8, 9, 10, 11}),
+        ("tools/build", {9, 10, 11}),
+    ],
+)
+def test_a_changed_file_reaches_what_reads_it_and_what_follows(folder: Path, file: str, reached: set[int]) -> None:
+    before = keys(folder)
+    (folder / file).write_text("changed")
+    after = keys(folder)
+    assert {line for (stage, line) in before if before[stage, line] != after[stage, line]} == reached
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reached"),
+    [
+        ("FROM python:3.11 AS", "FROM python:3.12 AS", {1, 2, 3, 4, 7, 8, 9, 10, 11}),
+        ("FROM python:3.11-slim", "FROM debian", {5, 6, 7, 8, 9, 10, 11}),
+        ("RUN apt-get update", "RUN apt-get upgrade", {6, 7, 8, 9, 10, 11}),
+        ("RUN pip install -r", "RUN pip install --no-cache-dir -r", {4, 7, 8, 9, 10, 11}),
+    ],
+)
+def test_a_changed_text_reaches_what_follows(folder: Path, old: str, new: str, reached: set[int]) -> None:
+    before, after = keys(folder), keys(folder, DOCKERFILE.replace(old, new))
+    assert {line for (stage, line) in before if before[stage, line] != after[stage, line]} == reached
+
+
+def test_an_argument_reaches_where_it_is_declared(folder: Path) -> None:
+    before, after = keys(folder, arguments={"COMMIT": "a"}), keys(folder, arguments={"COMMIT": "b"})
+    assert {line for (stage, line) in before if before[stage, line] != after[stage, line]} == {10, 11}
+
+
+def test_the_hash_of_a_context(folder: Path) -> None:
+    def whole() -> str:
+        measure = measure_context(folder, IgnoreRules())
+        return hash_context(measure, hash_contents(folder, measure) or {})
+
+    before = whole()
+    (folder / "README").touch()
+    assert whole() == before
+    (folder / "README").write_text("other")
+    assert whole() != before
