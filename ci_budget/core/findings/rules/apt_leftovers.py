@@ -1,0 +1,43 @@
+"""What apt leaves behind in the step that runs it: package lists, and archives of what it installed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ci_budget.core.findings.rule import Evidence, Rule, by_layer, make_finding, shell_text
+from ci_budget.core.records.report import Finding
+from ci_budget.core.text.units import format_size
+
+_LISTS = "var/lib/apt/lists/"
+_CACHE = "var/cache/apt/"
+_INSTALLS = re.compile(r"\bapt(?:-get)?\b[^;&|]*\b(?:install|build-dep|upgrade|dist-upgrade|full-upgrade)\b")
+
+
+def _find(evidence: Evidence) -> Iterator[Finding]:
+    files = list(evidence.within(lambda folder: folder.startswith((_LISTS, _CACHE))))
+    sizes: dict[tuple[int, str], int] = {}
+    for file in files:
+        part = _LISTS if file.path.startswith(_LISTS) else _CACHE
+        sizes[file.layer, part] = sizes.get((file.layer, part), 0) + file.size
+    for group in by_layer(files):
+        place = evidence.place(group.layer)
+        parts = {
+            "package lists": sizes.get((group.layer, _LISTS), 0),
+            "archives and caches": sizes.get((group.layer, _CACHE), 0),
+        }
+        said = " and ".join(f"{format_size(size)} of {name}" for name, size in parts.items() if size)
+        text = shell_text(evidence.instruction(place))
+        if text and not _INSTALLS.search(text):
+            mend = (
+                "Put the update into the RUN that installs, and end that one with the clean-up: RUN apt-get update && "
+                "apt-get install -y --no-install-recommends PACKAGES && rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
+            )
+        else:
+            mend = "End this RUN with: && rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
+        yield make_finding(
+            evidence, RULE.name, place, size=group.size, message=f"apt leaves {said} behind {place.step}.", mend=mend
+        )
+
+
+RULE = Rule(name="apt-leftovers", find=_find)

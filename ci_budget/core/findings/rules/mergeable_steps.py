@@ -1,0 +1,77 @@
+"""RUN steps that follow each other: as one they make one layer, and nothing written in between stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ci_budget.core.dockerfile.instructions import Instruction
+from ci_budget.core.findings.rule import Evidence, Place, Rule, make_finding
+from ci_budget.core.records.report import Finding
+from ci_budget.core.text.plain_text import one_line, shorten
+from ci_budget.core.text.units import format_size
+
+_LONGEST_MEND = 400
+
+
+def _find(evidence: Evidence) -> Iterator[Finding]:
+    layers = _layers_by_place(evidence)
+    for stage in evidence.chain:
+        if stage.replaced:
+            continue
+        for steps in _neighbours(evidence.dockerfile.stages[stage.index].instructions):
+            place = Place(stage=stage.name, line=steps[0].line, command=steps[0].original)
+            made = {line: layers.get((stage.name, line)) for line in (step.line for step in steps)}
+            sizes = {line: evidence.layer_size(layer) if layer is not None else 0 for line, layer in made.items()}
+            lines = ", ".join(str(step.line) for step in steps)
+            held = ""
+            if evidence.image is not None:
+                largest = max(sizes, key=lambda line: sizes[line])
+                whole, most = format_size(sum(sizes.values())), format_size(sizes[largest])
+                held = f" of {whole}, line {largest} the largest with {most}"
+            yield make_finding(
+                evidence,
+                RULE.name,
+                place,
+                size=_lost_between(evidence, {layer for layer in made.values() if layer is not None}),
+                message=f"{len(steps)} RUN steps follow each other (lines {lines}): {len(steps)} layers{held}. As one "
+                "step they make one, and each can clean up what another wrote.",
+                mend=_joined(steps),
+                quiet=True,
+            )
+
+
+def _neighbours(instructions: Sequence[Instruction]) -> Iterator[Sequence[Instruction]]:
+    """Two or more RUN in a row; any other instruction between them parts them."""
+    row: list[Instruction] = []
+    for instruction in instructions:
+        if instruction.command == "run":
+            row.append(instruction)
+            continue
+        if len(row) > 1:
+            yield row
+        row = []
+    if len(row) > 1:
+        yield row
+
+
+def _layers_by_place(evidence: Evidence) -> dict[tuple[str | None, int | None], int]:
+    history = evidence.image.history if evidence.image is not None else ()
+    return {(step.stage, step.line): step.layer for step in history if step.layer is not None}
+
+
+def _lost_between(evidence: Evidence, layers: set[int]) -> int | None:
+    """Bytes that one of these layers wrote and another of them hid; None where the image could not be read."""
+    if evidence.waste is None:
+        return None
+    return sum(item.size for item in evidence.waste.items if item.wrote in layers and item.hid in layers)
+
+
+def _joined(steps: Sequence[Instruction]) -> str:
+    if any(step.heredocs or step.is_json for step in steps):
+        return "Join them into one RUN, its commands one after the other under `set -e`."
+    flags = dict.fromkeys(flag for step in steps for flag in step.flags)
+    commands = " && ".join(one_line(" ".join(" ".join(step.arguments).split())) for step in steps)
+    return shorten(f"Join them: RUN {' '.join([*flags, commands])}", _LONGEST_MEND)
+
+
+RULE = Rule(name="mergeable-steps", find=_find)

@@ -1,0 +1,59 @@
+"""Model weights in an image: every pull moves them, every build fetches them, no two versions share them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ci_budget.core.findings.rule import Evidence, OwnFile, Rule, by_layer, make_finding, name_some
+from ci_budget.core.records.report import Finding
+from ci_budget.core.text.units import format_size
+
+_WEIGHTS = re.compile(r"\.(?:safetensors|gguf|ggml|ckpt|pth|pt|onnx|tflite|nemo|engine)$", re.IGNORECASE)
+# `.bin` and `.h5` are weights only where their names say so
+_NAMED_WEIGHTS = re.compile(
+    r"(?:^|/)(?:(?:pytorch|tf|flax|diffusion_pytorch|adapter|open_clip_pytorch|ggml|whisper)?_?-?model[^/]*"
+    r"|ggml-[^/]+|[^/]*weights[^/]*)\.(?:bin|h5|msgpack)$",
+    re.IGNORECASE,
+)
+_HUBS = re.compile(
+    r"(?:^|/)(?:huggingface/hub|huggingface/transformers|\.cache/torch/(?:hub|sentence_transformers)|torch/hub"
+    r"|hub/models--[^/]+/blobs|models--[^/]+/(?:blobs|snapshots)|\.local/share/tts|\.cache/(?:whisper|suno|clip)"
+    r"|\.ollama/models|nltk_data|\.cache/modelscope)/"
+)
+# what comes inside of a package belongs to that package
+_PACKAGED = re.compile(r"(?:^|/)(?:site-packages|dist-packages|node_modules)/")
+
+
+def _find(evidence: Evidence) -> Iterator[Finding]:
+    weights: list[OwnFile] = []
+    for folder, files in evidence.folders.items():
+        if not _PACKAGED.search(folder):
+            hub = _HUBS.search(folder) is not None
+            weights += [file for file in files if hub or _is_weights(file.path)]
+    for group in by_layer(weights):
+        place = evidence.place(group.layer)
+        here = sorted((file for file in weights if file.layer == group.layer), key=lambda file: -file.size)
+        came = "are copied into the image" if _copies(place.command) else "are fetched in the build"
+        names = name_some([f"/{file.path}" for file in here])
+        folder = f"/{here[0].path.rpartition('/')[0] or 'models'}"
+        yield make_finding(
+            evidence,
+            RULE.name,
+            place,
+            size=group.size,
+            message=f"Model weights {came}: {format_size(group.size)} by {place.step}: {names}.",
+            mend="Fetch them at run time onto a volume instead: take this step out, declare "
+            f"VOLUME {folder}, and download there when the container first starts.",
+        )
+
+
+def _is_weights(path: str) -> bool:
+    return _WEIGHTS.search(path) is not None or _NAMED_WEIGHTS.search(path) is not None
+
+
+def _copies(command: str) -> bool:
+    return command.upper().startswith(("COPY", "ADD"))
+
+
+RULE = Rule(name="model-weights", find=_find)

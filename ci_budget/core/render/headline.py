@@ -1,0 +1,126 @@
+"""The one line under a verdict: what most of the change, or of the size, comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ci_budget.core.inventory.other_changes import WHAT_CHANGED
+from ci_budget.core.records.report import Contributor, Finding, ImageReport, Metric, Verdict
+from ci_budget.core.render.growth import tell_contributor
+from ci_budget.core.text.plain_text import shorten
+from ci_budget.core.text.units import format_delta, format_size, format_value
+
+_METRICS: Final = ("image_size", "peak_disk", "context_size", "layers", "wasted_bytes")
+_LOUDEST: Final = (Verdict.FAIL, Verdict.WARN)
+_ABOUT: Final = {
+    "context_size": ("context-ballast",),
+    "layers": ("mergeable-steps",),
+}
+"""Rules that speak of a metric alone; of the others all rules speak that no metric has for itself."""
+_PEAK_ONLY: Final = ("temporary-peak", "venv-copy")
+_HALF: Final = 2
+_LONGEST: Final = 240
+
+
+def headline(image: ImageReport) -> str | None:
+    """The main reason for what the verdict says, in one sentence; None where there is nothing to explain.
+
+    Where a metric rose or fell: the contributor that did most of it, in the words of the finding about the same step
+    if there is one. Where nothing is known to compare with: the largest finding.
+    """
+    if image.failure is not None:
+        return None
+    changed = _changed(image)
+    for name, metric in changed:
+        reason = _reason(image, name, metric)
+        if reason is not None:
+            return reason
+    if not changed and image.verdict is Verdict.NO_BASELINE:
+        largest = next((one for one in image.findings if one.bytes and one.severity != "note"), None)
+        return f"the largest finding: {_told(largest)}" if largest is not None else None
+    return None
+
+
+def _named(image: ImageReport) -> list[tuple[str, Metric]]:
+    return [(name, metric) for name, metric in image.metrics.named() if name in _METRICS]
+
+
+def _changed(image: ImageReport) -> list[tuple[str, Metric]]:
+    """Metrics that differ from their baseline by more than it tolerates: failing ones first, then what rose."""
+    found = [(name, metric) for name, metric in _named(image) if _counts(metric)]
+    return sorted(
+        found,
+        key=lambda one: (
+            _LOUDEST.index(one[1].verdict) if one[1].verdict in _LOUDEST else len(_LOUDEST),
+            (one[1].delta or 0) < 0,
+            _METRICS.index(one[0]),
+        ),
+    )
+
+
+def _counts(metric: Metric) -> bool:
+    if metric.delta is None or metric.delta == 0:
+        return metric.verdict in _LOUDEST
+    return metric.verdict in _LOUDEST or abs(metric.delta) > (metric.tolerance or 0)
+
+
+def _reason(image: ImageReport, name: str, metric: Metric) -> str | None:
+    if metric.delta is None or metric.delta == 0:  # over a budget, with nothing or nothing else to compare with
+        finding = _largest(image.findings, name, None)
+        over = f"{name} is {format_value(metric.value, metric.unit)}"
+        return f"{over}; the largest finding: {_told(finding)}" if finding is not None else None
+    change = f"{name} {format_delta(metric.delta, metric.unit)}"
+    rising = metric.delta > 0
+    contributor = None
+    if name not in _ABOUT:
+        moved = [one for one in image.contributors if (one.delta > 0) is rising and one.delta]
+        contributor = max(moved, key=lambda one: abs(one.delta), default=None)
+    if rising:
+        finding = _largest(image.findings, name, contributor)
+        weighty = finding is not None and (name in _ABOUT or _explains(finding, name, metric, contributor))
+        if finding is not None and weighty:
+            return f"{change}: {_told(finding)}"
+    if contributor is not None:
+        return f"{change}: {tell_contributor(contributor)}"
+    told = metric.message.partition(WHAT_CHANGED)[2]
+    return f"{change}: {told}" if told else None
+
+
+def _largest(findings: Sequence[Finding], name: str, contributor: Contributor | None) -> Finding | None:
+    """The largest finding about a metric; those about the contributor's own step come first."""
+    rules = _ABOUT.get(name)
+    others = {rule for known in _ABOUT.values() for rule in known} | ({*_PEAK_ONLY} if name != "peak_disk" else set())
+    about = [one for one in findings if (one.rule in rules if rules else _is_about(one, others))]
+    about = [one for one in about if one.bytes is not None]
+    if contributor is not None:
+        about = [one for one in about if _is_of(one, contributor)] or [one for one in about if one.rule in _PEAK_ONLY]
+    return max(about, key=lambda one: one.bytes or 0, default=None)
+
+
+def _is_about(finding: Finding, others: set[str]) -> bool:
+    """What a COPY takes along of a context is in the image as well."""
+    copied = finding.rule == "context-ballast" and finding.line is not None
+    return copied or finding.rule not in others
+
+
+def _is_of(finding: Finding, contributor: Contributor) -> bool:
+    """Whether a finding speaks of what a contributor is: its path, or its step."""
+    here = contributor.line is not None and (finding.stage, finding.line) == (contributor.stage, contributor.line)
+    return here or (contributor.name.startswith("/") and contributor.name in finding.message)
+
+
+def _explains(finding: Finding, name: str, metric: Metric, contributor: Contributor | None) -> bool:
+    """Whether a finding's bytes can be what a metric rose by: at least half of it, and no more than twice as much; what
+    was there before is no reason for a change."""
+    rose, held = metric.delta or 0, finding.bytes or 0
+    if name == "peak_disk" and finding.rule not in _PEAK_ONLY and contributor is None:
+        return False
+    least = min(rose, contributor.delta) if contributor is not None else rose
+    return held * _HALF >= least and held <= rose * _HALF
+
+
+def _told(finding: Finding) -> str:
+    place = f" ({finding.file}:{finding.line})" if finding.file and finding.line else ""
+    size = f", {format_size(finding.bytes)}" if finding.bytes else ""
+    return f"{finding.rule}{size}{place}: {shorten(finding.message, _LONGEST)}"

@@ -1,0 +1,1 @@
+"""Pairs of Dockerfiles: a good one, and the same with one cause of growth planted in it."""

@@ -1,0 +1,429 @@
+"""Every rule on evidence made by hand: what it says in full, and where it must be silent.
+
+The texts are in `golden/findings.txt`; CI_BUDGET_REGENERATE_GOLDEN=1 writes it anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from ci_budget.core.config.model import IgnoredFinding
+from ci_budget.core.findings.all_rules import ALL, find_all
+from ci_budget.core.findings.names import RULE_NAMES
+from ci_budget.core.findings.rule import Evidence
+from ci_budget.core.inventory.model import BaseRecord, Inventory, SameContent
+from ci_budget.core.records.report import Base, Metrics, PeakMetric, StepReport, TimelinePoint
+from ci_budget.edges.files.config_file import load_config
+from ci_budget.edges.files.context_files import measure_context, read_ignore_rules
+from ci_budget.edges.files.context_texts import read_program_texts
+from tests.unit.finding_samples import MB, TODAY, Written, context, evidence, found, told
+
+GOLDEN = Path(__file__).parent / "golden" / "findings.txt"
+REGENERATE = os.environ.get("CI_BUDGET_REGENERATE_GOLDEN") == "1"  # before conftest clears the environment
+
+PACKAGES = "opt/venv/lib/python3.11/site-packages"
+LISTS: dict[str, Written] = {"var/lib/apt/lists/deb_main_Packages": 40 * MB}
+COMPILER: dict[str, Written] = {
+    "usr/lib/gcc/x86_64-linux-gnu/12/cc1": 30 * MB,
+    "usr/bin/x86_64-linux-gnu-ld.bfd": 2 * MB,
+    "usr/include/stdio.h": 3 * MB,
+    "usr/lib/x86_64-linux-gnu/libc.a": 5 * MB,
+    "usr/bin/git": 4 * MB,
+}
+DRIVERS = "/usr/local/cuda-12/lib64"
+BIG: dict[str, Written] = {"opt/data": 60 * MB}
+
+
+def one_run(
+    command: str, files: dict[str, Written], base: dict[str, Written] | None = None, **parts: object
+) -> Evidence:
+    """A debian image with one RUN that wrote these files."""
+    return evidence(f"FROM debian:12\nRUN {command}\n", {2: files}, base=base, **parts)
+
+
+def two_steps(first: str, second: str, lower: dict[str, Written], upper: dict[str, Written]) -> Evidence:
+    """A debian image with two steps."""
+    return evidence(f"FROM debian:12\n{first}\n{second}\n", {2: lower, 3: upper})
+
+
+def inventory(**parts: object) -> Inventory:
+    """An inventory of nothing but these parts."""
+    return Inventory.model_validate({"image_id": f"sha256:{1:064x}", "size": 0, **parts})
+
+
+def twice() -> Evidence:
+    """A large file that two steps bring."""
+    same = SameContent(size=30 * MB, sha256="0" * 64, paths=["opt/b/lib.so", "opt/a/lib.so"])
+    return evidence(
+        "FROM debian:12\nCOPY a /opt/a\nCOPY b /opt/b\n",
+        {2: {"opt/a/lib.so": 30 * MB}, 3: {"opt/b/lib.so": 30 * MB}},
+        inventory=inventory(same_content=[same]),
+    )
+
+
+def venv(*, peak_ms: int | None) -> Evidence:
+    """A virtual environment copied between stages; the peak at a time, the copy's step from 2 to 3 seconds."""
+    report: dict[str, object] = {}
+    if peak_ms is not None:
+        timeline = [TimelinePoint(t_ms=t, used=100 * MB) for t in (0, 1000, 2000, 3000, 4000)]
+        timeline.append(TimelinePoint(t_ms=peak_ms, used=200 * MB))
+        report = {
+            "steps": [StepReport(name="copy", stage="stage-1", line=4, start_ms=2000, end_ms=3000)],
+            "timeline": timeline,
+            "metrics": Metrics(peak_disk=PeakMetric(unit="bytes", value=200 * MB, observed=200 * MB)),
+        }
+    return evidence(
+        "FROM debian:12 AS builder\nRUN python3 -m venv /venv\nFROM debian:12\nCOPY --from=builder /venv /venv\n",
+        {4: {"venv/pyvenv.cfg": 100, "venv/lib/python3.11/site-packages/x.so": 50 * MB}},
+        report=report,
+    )
+
+
+def peak(command: str, *, temporary: int, kept: int = 20 * MB) -> Evidence:
+    """One RUN that keeps and gives back so much, on a base of 100 MB."""
+    top = 100 * MB + kept + temporary
+    return evidence(
+        f"FROM debian:12\nRUN {command}\n",
+        {2: {"opt/x": kept}},
+        report={
+            "steps": [StepReport(name="run", stage="stage-0", line=2, start_ms=10, end_ms=90, added=kept, peak=top)],
+            "timeline": [
+                TimelinePoint(t_ms=0, used=100 * MB),
+                TimelinePoint(t_ms=50, used=top, steps=[0]),
+                TimelinePoint(t_ms=100, used=100 * MB + kept),
+            ],
+            "metrics": Metrics(peak_disk=PeakMetric(unit="bytes", value=top, observed=top)),
+        },
+    )
+
+
+SWEEPING = "FROM debian:12\nWORKDIR /app\nCOPY . .\nRUN pip install .\n"
+TREE = {
+    ".git/objects/pack/one.pack": 2 * MB,
+    "app/main.py": 3000,
+    "app/__pycache__/main.pyc": 40_000,
+    "data/zones.csv": 600_000,
+    "docs/guide.md": 30_000,
+    "sprints_01/latency.csv": 50_000,
+    "tests/test_main.py": 10_000,
+    "pyproject.toml": 900,
+    "README.md": 700,
+}
+TEXTS = {"app/main.py": "read('data/zones.csv')", "pyproject.toml": "[project]"}
+
+
+def ballast(dockerfile: str = SWEEPING) -> Evidence:
+    """A context with everything that a build does not need."""
+    return evidence(dockerfile, {}, context=context(dockerfile, TREE, texts=TEXTS))
+
+
+CASES: dict[str, Callable[[], Evidence]] = {
+    "apt: lists and archives": lambda: one_run(
+        "apt-get update && apt-get install -y curl",
+        {**LISTS, "var/cache/apt/archives/curl.deb": 3 * MB, "usr/bin/curl": MB},
+    ),
+    "apt: update in a step of its own": lambda: two_steps(
+        "RUN apt-get update", "RUN apt-get install -y curl", LISTS, {"usr/bin/curl": MB}
+    ),
+    "pip": lambda: one_run("pip install x", {"root/.cache/pip/http-v2/a/b/c/d/e/body": 9 * MB}),
+    "pip, moved": lambda: one_run("pip install x", {"srv/pc/http-v2/a/0/1/2/f/a012f.body": 9 * MB}),
+    "uv": lambda: one_run("uv pip install x", {"root/.cache/uv/archive-v0/x/y": 9 * MB}),
+    "uv, moved": lambda: one_run("UV_CACHE_DIR=/c uv pip install x", {"c/archive-v0/x/y": 9 * MB}),
+    "conda": lambda: one_run("conda install x", {"opt/conda/pkgs/x-1.conda": 9 * MB}),
+    "npm": lambda: one_run("npm ci", {"root/.npm/_cacache/content-v2/x": 9 * MB}),
+    "apk": lambda: one_run("apk add curl", {"var/cache/apk/APKINDEX.1.tar.gz": 2 * MB}),
+    "compiler": lambda: one_run("apt-get install -y build-essential", COMPILER),
+    "headers alone": lambda: one_run("apt-get install -y libssl-dev", {"usr/include/openssl/ssl.h": 3 * MB}),
+    "weights": lambda: one_run(
+        "python download_models.py",
+        {"models/a.safetensors": 50 * MB, "m/pytorch_model.bin": 8 * MB, "srv/app.bin": 7 * MB},
+    ),
+    "weights in a hub's cache": lambda: one_run(
+        "python -c 'load()'", {"root/.cache/huggingface/hub/models--a--b/blobs/0af": 50 * MB}
+    ),
+    "weights copied": lambda: evidence("FROM debian:12\nCOPY m.onnx /m.onnx\n", {2: {"m.onnx": 5 * MB}}),
+    "deleted": lambda: two_steps("RUN fetch", "RUN rm -rf /opt/data", BIG, {"opt/data": None}),
+    "deleted, copied before": lambda: two_steps("COPY data /opt/data", "RUN rm /opt/data", BIG, {"opt/data": None}),
+    "chmod": lambda: two_steps(
+        "COPY x /opt/x", "RUN chmod -R 755 /opt", {"opt/x": (9 * MB, 0o644)}, {"opt/x": (9 * MB, 0o755)}
+    ),
+    "chmod of what a RUN wrote": lambda: two_steps(
+        "RUN make", "RUN chmod 755 /opt/x", {"opt/x": (9 * MB, 0o644)}, {"opt/x": (9 * MB, 0o755)}
+    ),
+    "chmod of the base": lambda: one_run("chmod -R 777 /", {"bin/sh": (4 * MB, 0o777)}),
+    "overwritten": lambda: two_steps("RUN make", "RUN make again", BIG, {"opt/data": 61 * MB}),
+    "overwritten in the base": lambda: one_run("apt-get upgrade", {"bin/sh": 51 * MB}, base={"bin/sh": 50 * MB}),
+    "same content": twice,
+    "CUDA twice": lambda: one_run(
+        "pip install torch",
+        {f"{PACKAGES}/nvidia/cublas/lib/libcublas.so.12": 90 * MB},
+        base={f"{DRIVERS[1:]}/libcublas.so.12.1": 80 * MB, f"{DRIVERS[1:]}/libnpp.so": 9 * MB},
+    ),
+    "static libraries": lambda: one_run("pip install x", {f"{PACKAGES}/x/lib/libx.a": 9 * MB}),
+    "test suites": lambda: one_run("pip install x", {f"{PACKAGES}/x/tests/data.py": 9 * MB}),
+    "byte code": lambda: one_run("pip install x", {f"{PACKAGES}/x/__pycache__/x.cpython-311.pyc": 9 * MB}),
+    "venv": lambda: venv(peak_ms=None),
+    "venv at the peak": lambda: venv(peak_ms=2500),
+    "venv before the peak": lambda: venv(peak_ms=3500),
+    "temporary files of pip": lambda: peak("pip install torch", temporary=80 * MB),
+    "temporary files of a download": lambda: peak("curl -o x.tgz URL && tar xf x.tgz && rm x.tgz", temporary=80 * MB),
+    "temporary files of anything": lambda: peak("make", temporary=80 * MB),
+    "context": ballast,
+    "context, files no COPY uses": lambda: ballast("FROM debian:12\nCOPY app pyproject.toml /app/\n"),
+    "steps": lambda: evidence(
+        "FROM debian:12\nRUN one\nRUN --network=none two\nRUN rm /opt/data\n",
+        {2: BIG, 3: {"opt/more": MB}, 4: {"opt/data": None}},
+    ),
+    "base": lambda: evidence(
+        "FROM python:3.11-slim\n",
+        {},
+        report={"bases": [Base(reference="docker.io/library/python:3.11-slim", size=130 * MB)]},
+    ),
+    "base by an argument": lambda: evidence("ARG BASE=python:3.11-slim\nFROM ${BASE} AS one\nFROM ${BASE}\n", {}),
+    "base, digest known": lambda: evidence(
+        "FROM debian:12\n",
+        {},
+        inventory=inventory(bases=[BaseRecord(reference="docker.io/library/debian:12", digest="sha256:" + "a" * 64)]),
+    ),
+}
+
+ALWAYS = ("base-not-pinned", "mergeable-steps")
+"""What nearly every sample sets off beside what it is about."""
+
+
+def render(name: str) -> str:
+    about = {"steps": ("mergeable-steps",), **{name: ALWAYS[:1] for name in CASES if name.startswith("base")}}
+    hidden = tuple(rule for rule in ALWAYS if rule not in about.get(name, ()))
+    return "\n".join([f"# {name}", *(told(finding) for finding in found(CASES[name](), but=hidden))])
+
+
+def test_the_whole_texts() -> None:
+    text = "\n\n".join(render(name) for name in CASES) + "\n"
+    if REGENERATE:
+        GOLDEN.write_text(text, encoding="utf-8")
+    assert text == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_every_rule_has_its_case_and_its_name() -> None:
+    seen = {finding.rule for make in CASES.values() for finding in find_all(make(), today=TODAY).findings}
+    assert seen == set(RULE_NAMES)
+    assert tuple(rule.name for rule in ALL) == RULE_NAMES
+
+
+SILENT: dict[str, Callable[[], Evidence]] = {
+    "nothing measured": lambda: evidence("FROM debian:12\nRUN apt-get update\n"),
+    "the base's own lists": lambda: one_run("true", {}, base=LISTS),
+    "a little of everything": lambda: one_run("x", dict.fromkeys((*LISTS, "root/.cache/pip/http-v2/x"), 900000)),
+    "a cache's look-alike": lambda: one_run("x", {"srv/pip/wheels": 9 * MB, "opt/pkgs/x": 9 * MB, "srv/http-v2/x": MB}),
+    "weights that a package brings": lambda: one_run("pip install vad", {f"{PACKAGES}/vad/data/vad.onnx": 3 * MB}),
+    "a plain .bin": lambda: one_run("make", {"opt/firmware.bin": 30 * MB}),
+    "binutils that no compiler came with": lambda: one_run("x", {"usr/bin/strip": 3 * MB}),
+    "what a package's interface is": lambda: one_run("x", {f"{PACKAGES}/numpy/testing/x.py": 30 * MB}),
+    "deleted of the base": lambda: one_run("rm -rf /bin/sh", {"bin/sh": None}),
+    "written and deleted in one step": lambda: one_run("fetch && rm /opt/data", {"opt/small": 10}),
+    "a compiler in the builder": lambda: evidence(
+        "FROM debian:12 AS builder\nRUN apt-get install -y gcc\nFROM debian:12\nCOPY --from=builder /opt/x /opt/x\n",
+        {4: {"opt/x": 5 * MB}},
+    ),
+    "a program copied between stages": lambda: evidence(
+        "FROM debian:12 AS builder\nRUN make\nFROM debian:12\nCOPY --from=builder /opt/x /opt/x\n",
+        {4: {"opt/x": 50 * MB}},
+    ),
+    "a venv copied after the peak": lambda: venv(peak_ms=1500),
+    "a compiler brought and taken away in one step": lambda: peak(
+        "apt-get install -y gcc && make && apt-get purge -y gcc && pip install x", temporary=80 * MB
+    ),
+    "what apt and uv work with": lambda: peak("apt-get install -y x && uv pip install y", temporary=80 * MB),
+    "hardly any temporary files": lambda: peak("pip install x", temporary=5 * MB),
+    "a little that a package overwrites": lambda: one_run("apt-get install -y x", {"bin/sh": 5 * MB}),
+    "records of what is installed": lambda: two_steps(
+        "RUN apt-get install -y x",
+        "RUN apt-get install -y y",
+        {"var/lib/dpkg/status": 9 * MB},
+        {"var/lib/dpkg/status": 9 * MB},
+    ),
+    "tests and byte code that are a small part": lambda: one_run(
+        "pip install x",
+        {f"{PACKAGES}/x.so": 200 * MB, f"{PACKAGES}/x/tests/x.py": 9 * MB, f"{PACKAGES}/x/__pycache__/x.pyc": 9 * MB},
+    ),
+    "a library that two packages bring": lambda: one_run(
+        "pip install numpy scipy",
+        {f"{PACKAGES}/numpy.libs/libgfortran.so": 3 * MB, f"{PACKAGES}/scipy.libs/libgfortran.so": 3 * MB},
+        inventory=inventory(
+            same_content=[
+                SameContent(
+                    size=3 * MB,
+                    sha256="0" * 64,
+                    paths=[f"{PACKAGES}/{name}.libs/libgfortran.so" for name in ("numpy", "scipy")],
+                )
+            ]
+        ),
+    ),
+    "CUDA of the base alone": lambda: one_run("x", {"opt/x": 10}, base={f"{DRIVERS[1:]}/libcublas.so": 80 * MB}),
+    "a context of nothing but what is used": lambda: evidence(
+        "FROM debian:12\nCOPY app app\n", {}, context=context("FROM debian:12\nCOPY app app\n", {"app/x": MB})
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_silent(name: str) -> None:
+    assert [told(finding) for finding in found(SILENT[name]())] == []
+
+
+PARTED = ["USER x", "COPY y z", "ENV a=b", "WORKDIR /x"]
+
+
+@pytest.mark.parametrize("between", PARTED)
+def test_steps_with_something_between_stay_apart(between: str) -> None:
+    text = f"FROM debian:12\nRUN one\n{between}\nRUN two\n"
+    assert found(evidence(text, {}), but=("base-not-pinned",)) == []
+
+
+def test_steps_of_stages_that_are_not_in_the_image_do_not_count() -> None:
+    text = "FROM debian:12 AS tools\nRUN one\nRUN two\nFROM debian:12\nCOPY --from=tools /x /x\n"
+    assert found(evidence(text, {}), but=("base-not-pinned",)) == []
+
+
+def test_a_stage_below_the_target_counts() -> None:
+    text = "FROM debian:12 AS below\nRUN one\nRUN two\nFROM below\nCOPY x /x\n"
+    (finding,) = found(evidence(text, {2: BIG, 3: {"opt/data": None}}), but=("base-not-pinned", "deleted-later"))
+    assert (finding.rule, finding.stage, finding.line, finding.bytes) == ("mergeable-steps", "below", 2, 60 * MB)
+
+
+def test_a_pinned_base_an_unreached_one_and_a_stage_are_silent() -> None:
+    digest = "a" * 64
+    text = f"FROM alpine AS unused\nFROM debian@sha256:{digest} AS used\nFROM used\n"
+    assert found(evidence(text, {}), but=()) == []
+
+
+def test_the_largest_comes_first() -> None:
+    given = one_run("x", {**LISTS, **COMPILER, "models/a.gguf": 70 * MB})
+    assert [(one.rule, one.bytes) for one in find_all(given, today=TODAY).findings] == [
+        ("model-weights", 70 * MB),
+        ("apt-leftovers", 40 * MB),
+        ("build-tools", 40 * MB),
+        ("base-not-pinned", None),
+    ]
+
+
+def entry(rule: str, until: date | None = None) -> IgnoredFinding:
+    return IgnoredFinding.model_validate({"rule": rule, "reason": "it is cached", "until": until})
+
+
+@pytest.mark.parametrize(
+    ("until", "rules", "notes"),
+    [
+        (None, [], ["1 finding of apt-leftovers ignored: it is cached"]),
+        (TODAY, [], ["1 finding of apt-leftovers ignored until 2026-03-01: it is cached"]),
+        (
+            date(2026, 2, 28),
+            ["apt-leftovers"],
+            [
+                "findings of apt-leftovers were ignored until 2026-02-28 (it is cached); that day is over, so they "
+                "are shown again"
+            ],
+        ),
+    ],
+)
+def test_an_ignored_rule(until: date | None, rules: list[str], notes: list[str]) -> None:
+    given = find_all(
+        one_run("x", LISTS), ignored=[entry("apt-leftovers", until), entry("base-not-pinned")], today=TODAY
+    )
+    assert [finding.rule for finding in given.findings] == rules
+    assert [note for note in given.notes if "base-not" not in note] == notes
+
+
+def test_an_ignored_rule_that_finds_nothing_says_nothing() -> None:
+    assert find_all(evidence("FROM scratch\n", {}), ignored=[entry("bytecode")], today=TODAY).notes == ()
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "audio-voice"
+
+
+def example(name: str, wrote: dict[str, dict[str, Written]]) -> Evidence:
+    """The example's Dockerfile, its real context, and what the steps that begin so wrote."""
+    text = (EXAMPLE / name).read_text()
+    rules = read_ignore_rules(EXAMPLE, EXAMPLE / name)
+    measured = measure_context(EXAMPLE, rules)
+    use = context(text, {}, texts=read_program_texts(EXAMPLE, measured) or {})
+    at = {}
+    for start, files in wrote.items():
+        (line,) = (number for number, one in enumerate(text.splitlines(), 1) if one.startswith(start))
+        at[line] = files
+    return evidence(text, at, context=replace(use, measure=measured), target=None)
+
+
+def test_every_cause_of_the_incident_is_found_in_the_dockerfile_from_before() -> None:
+    """Sizes as the full variant was measured: PyTorch, the other packages, models, build tools, the context."""
+    nvidia: dict[str, Written] = {f"{PACKAGES}/nvidia/x{number}.so": 400 * MB for number in range(8)}
+    given = example(
+        "Dockerfile.before",
+        {
+            "RUN apt-get update": LISTS,
+            "RUN apt-get install": {**COMPILER, "var/cache/apt/archives/gcc.deb": 90 * MB},
+            "RUN pip install --upgrade": {"usr/local/lib/python3.11/dist-packages/pip/x.py": 9 * MB},
+            'RUN pip install -r "/tmp/requirements/before/${VARIANT}-first': {
+                **nvidia,
+                f"{PACKAGES}/torch/lib/libtorch.so": 1100 * MB,
+                f"{PACKAGES}/nvidia/libcufilt.a": 170 * MB,
+                "root/.cache/pip/http-v2/0/1/2/3/4/0123": 2_500 * MB,
+            },
+            'RUN pip install -r "/tmp/requirements/before/${VARIANT}.txt': {
+                f"{PACKAGES}/TTS/x.so": 1_400 * MB,
+                f"{PACKAGES}/TTS/__pycache__/x.pyc": 200 * MB,
+            },
+            "RUN python scripts/download_models.py": {"app/models-data/f5-tts/model.safetensors": 2_800 * MB},
+        },
+    )
+    listed = [(one.rule, one.line, one.bytes) for one in find_all(given, today=TODAY).findings]
+    assert listed == [
+        ("model-weights", 23, 2_800 * MB),
+        ("package-caches", 16, 2_500 * MB),
+        ("bytecode", 17, 200 * MB),
+        ("static-libraries", 16, 170 * MB),
+        ("apt-leftovers", 12, 90 * MB),
+        ("apt-leftovers", 11, 40 * MB),
+        ("build-tools", 12, 40 * MB),
+        ("context-ballast", 19, listed[7][2]),
+        ("mergeable-steps", 11, 0),
+        ("mergeable-steps", 14, 0),
+        ("base-not-pinned", 6, None),
+    ]
+    assert 1_850_000 < (listed[7][2] or 0) < 1_950_000
+    (steps,) = (one for one in find_all(given, today=TODAY).findings if (one.rule, one.line) == ("mergeable-steps", 14))
+    assert "4 layers of 8.58 GB, line 16 the largest with 6.97 GB" in steps.message
+
+
+def test_the_optimised_dockerfile_has_nothing_to_mend_but_the_tag() -> None:
+    """Files as its light variant has them; the tag is left on purpose, with a reason, in the project's own config."""
+    files: dict[str, Written] = {
+        f"{PACKAGES}/numpy/core.so": 30 * MB,
+        f"{PACKAGES}/scipy/core.so": 90 * MB,
+        f"{PACKAGES}/scipy/tests/test_x.py": 14 * MB,
+        "opt/venv/lib/libresonator.so": 16_000,
+        "usr/lib/x86_64-linux-gnu/libespeak-ng.so": 12 * MB,
+        "var/lib/dpkg/status": 100_000,
+    }
+    given = example("Dockerfile", {"RUN --mount=type=bind,from=builder": files, "COPY app app": {"srv/app.py": 9000}})
+    assert [one.rule for one in find_all(given, today=TODAY).findings] == ["base-not-pinned"]
+    config = load_config(EXAMPLE.parents[1] / "ci-budget.yml").config
+    assert find_all(given, ignored=config.findings.ignore, today=TODAY).findings == ()
+
+
+def test_the_page_lists_every_rule_in_its_order() -> None:
+    page = (EXAMPLE.parents[1] / "docs" / "findings.md").read_text()
+    assert tuple(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == RULE_NAMES
+
+
+def test_what_a_later_step_deletes_is_found_once() -> None:
+    gone: dict[str, Written] = dict.fromkeys(LISTS)
+    given = two_steps("RUN apt-get update", "RUN rm -r /var/lib/apt/lists", LISTS, gone)
+    assert [finding.rule for finding in found(given)] == ["deleted-later"]

@@ -1,0 +1,177 @@
+"""The line under a verdict: what most of the change comes from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ci_budget.core.records.report import (
+    Contributor,
+    Failure,
+    Finding,
+    ImageReport,
+    Metric,
+    Metrics,
+    PeakMetric,
+    Verdict,
+)
+from ci_budget.core.render.headline import headline
+from ci_budget.core.render.markdown import render_markdown
+from ci_budget.core.render.text import render_text
+from tests.planted.pairs import read_pairs
+from tests.unit.golden_reports import HOSTILE, mixed_report
+
+MB = 1_000_000
+
+
+def metric(delta: int | None, verdict: Verdict = Verdict.FAIL, value: int = 100 * MB) -> dict[str, Any]:
+    baseline = None if delta is None else value - delta
+    return {"value": value, "unit": "bytes", "delta": delta, "verdict": verdict, "baseline": baseline, "tolerance": MB}
+
+
+def finding(rule: str = "apt-leftovers", size: int | None = 20 * MB, line: int | None = 3, **more: Any) -> Finding:
+    given = {"severity": "warning", "stage": "app", "file": "Dockerfile", "message": f"{rule} says.", "mend": "m"}
+    return Finding.model_validate({"rule": rule, "bytes": size, "line": line, **given, **more})
+
+
+def contributor(name: str = "/opt/x", delta: int = 20 * MB, line: int | None = 3) -> Contributor:
+    return Contributor(
+        kind="this-change", name=name, before=None if delta > 0 else -delta, after=delta if delta > 0 else None,
+        delta=delta, stage="app", line=line,
+    )  # fmt: skip
+
+
+def image(
+    *, findings: list[Finding] | None = None, contributors: list[Contributor] | None = None,
+    verdict: Verdict = Verdict.FAIL, failure: Failure | None = None, **metrics: dict[str, Any],
+) -> ImageReport:  # fmt: skip
+    units = {"layers": "count"}
+    held = {
+        name: PeakMetric(**given) if name == "peak_disk" else {**given, "unit": units.get(name, "bytes")}
+        for name, given in metrics.items()
+    }
+    return ImageReport(
+        name="app", verdict=verdict, exit_code=1, dockerfile="Dockerfile", metrics=Metrics.model_validate(held),
+        findings=findings or [], contributors=contributors or [], failure=failure,
+    )  # fmt: skip
+
+
+CASES: dict[str, tuple[ImageReport, str | None]] = {
+    "the finding about the contributor's step": (
+        image(
+            image_size=metric(20 * MB), findings=[finding(), finding("build-tools", 30 * MB, 9)],
+            contributors=[contributor()],
+        ),
+        "image_size +20.0 MB: apt-leftovers, 20.0 MB (Dockerfile:3): apt-leftovers says.",
+    ),
+    "the finding that names the contributor's path": (
+        image(
+            image_size=metric(20 * MB), findings=[finding("deleted-later", line=4, message="Deletes /opt/x.")],
+            contributors=[contributor()],
+        ),
+        "image_size +20.0 MB: deleted-later, 20.0 MB (Dockerfile:4): Deletes /opt/x.",
+    ),
+    "a finding elsewhere is no reason": (
+        image(image_size=metric(20 * MB), findings=[finding(line=9)], contributors=[contributor()]),
+        "image_size +20.0 MB: +20.0 MB /opt/x (new, this change, line 3)",
+    ),
+    "a finding that was there before is no reason": (
+        image(image_size=metric(20 * MB), findings=[finding(size=900 * MB)], contributors=[contributor()]),
+        "image_size +20.0 MB: +20.0 MB /opt/x (new, this change, line 3)",
+    ),
+    "a small finding is no reason": (
+        image(image_size=metric(20 * MB), findings=[finding(size=2 * MB)], contributors=[contributor()]),
+        "image_size +20.0 MB: +20.0 MB /opt/x (new, this change, line 3)",
+    ),
+    "the largest contributor": (
+        image(
+            image_size=metric(20 * MB), contributors=[contributor("torch 1 -> 2", 15 * MB), contributor("/y", 5 * MB)]
+        ),
+        "image_size +20.0 MB: +15.0 MB torch 1 -> 2 (new, this change, line 3)",
+    ),
+    "what shrank": (
+        image(
+            image_size=metric(-20 * MB, Verdict.PASS), verdict=Verdict.PASS, findings=[finding()],
+            contributors=[contributor("/y", 5 * MB), contributor("/x", -25 * MB)],
+        ),
+        "image_size -20.0 MB: -25.0 MB /x (gone, this change, line 3)",
+    ),
+    "without an inventory the finding that can be it": (
+        image(image_size=metric(20 * MB), findings=[finding()]),
+        "image_size +20.0 MB: apt-leftovers, 20.0 MB (Dockerfile:3): apt-leftovers says.",
+    ),
+    "the peak alone": (
+        image(peak_disk=metric(20 * MB), findings=[finding(), finding("temporary-peak", 25 * MB, 7)]),
+        "peak_disk +20.0 MB: temporary-peak, 25.0 MB (Dockerfile:7): temporary-peak says.",
+    ),
+    "the peak, and nothing about it": (image(peak_disk=metric(20 * MB), findings=[finding()]), None),
+    "layers": (
+        image(layers={**metric(2, value=5)}, findings=[finding(), finding("mergeable-steps", 0, 2, severity="note")]),
+        "layers +2: mergeable-steps (Dockerfile:2): mergeable-steps says.",
+    ),
+    "the context": (
+        image(context_size=metric(9 * MB), findings=[finding("context-ballast", 9 * MB, None, file=".dockerignore")]),
+        "context_size +9.00 MB: context-ballast, 9.00 MB: context-ballast says.",
+    ),
+    "failing before what only rose": (
+        image(
+            image_size=metric(20 * MB, Verdict.PASS), context_size=metric(9 * MB), contributors=[contributor()],
+            findings=[finding("context-ballast", 9 * MB, None)],
+        ),
+        "context_size +9.00 MB: context-ballast, 9.00 MB: context-ballast says.",
+    ),
+    "over a budget without a baseline": (
+        image(image_size=metric(None), findings=[finding()]),
+        "image_size is 100 MB; the largest finding: apt-leftovers, 20.0 MB (Dockerfile:3): apt-leftovers says.",
+    ),
+    "nothing to compare with": (
+        image(image_size=metric(None, Verdict.NO_BASELINE), verdict=Verdict.NO_BASELINE, findings=[finding()]),
+        "the largest finding: apt-leftovers, 20.0 MB (Dockerfile:3): apt-leftovers says.",
+    ),
+    "nothing to compare with, and only notes": (
+        image(verdict=Verdict.NO_BASELINE, findings=[finding(severity="note")]), None
+    ),
+    "nothing changed": (image(image_size=metric(0, Verdict.PASS), verdict=Verdict.PASS, findings=[finding()]), None),
+    "within the tolerance": (
+        image(image_size=metric(MB // 2, Verdict.PASS), verdict=Verdict.PASS, contributors=[contributor()]), None
+    ),
+    "a failure speaks for itself": (
+        image(image_size=metric(20 * MB), findings=[finding()], failure=Failure(kind="build", message="no")), None
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_line(name: str) -> None:
+    given, line = CASES[name]
+    assert headline(given) == line
+
+
+def test_it_stands_right_under_the_verdict() -> None:
+    given = CASES["the largest contributor"][0].model_copy(update={"name": "web"})
+    report = mixed_report().model_copy(update={"images": [given], "limits_changed": [], "notes": []})
+    line = "image_size +20.0 MB: +15.0 MB torch 1 -> 2 (new, this change, line 3)"
+    assert render_text(report, width=200).splitlines()[:2] == ["web: fail", f"  why: {line}"]
+    head, blank, why = render_markdown(report).splitlines()[:3]
+    assert (head, blank) == ("## ❌ fail: ci-budget (exit 1)", "")
+    assert why == f"**Why** `web`: {line.replace('>', '&#62;')}"
+
+
+def test_hostile_text_stays_text() -> None:
+    given = image(image_size=metric(20 * MB), contributors=[contributor(HOSTILE)])
+    report = mixed_report().model_copy(update={"images": [given]})
+    assert "<img" not in render_markdown(report)
+    assert "\x1b" not in render_text(report)
+
+
+def test_the_planted_causes_are_many_and_differ() -> None:
+    pairs = read_pairs()
+    assert len(pairs) >= 20
+    assert len({pair.name for pair in pairs}) == len(pairs)
+    assert all(pair.names and (pair.good != pair.bad or pair.more or pair.packages or pair.grows) for pair in pairs)
+
+
+def test_every_metric_without_numbers_is_passed_over() -> None:
+    lost = Metric(value=None, unit="bytes", verdict=Verdict.NOT_MEASURED)
+    assert headline(image().model_copy(update={"metrics": Metrics(image_size=lost)})) is None

@@ -1,0 +1,176 @@
+"""The lines that an ignore file lacks, and `--fix-ignore`, which writes them: on real folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ci_budget.commands.fix_ignore import fix_ignore
+from ci_budget.core.context.ignore import IgnoreRules
+from ci_budget.core.findings.ignore_lines import propose_lines
+from ci_budget.edges.files.context_files import measure_context
+from tests.unit.finding_samples import context
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "audio-voice"
+READS = "open('data/zones.csv')"
+CONFIG = "version: 1\nimages: {app: {}}\n"
+TREE = (
+    ".git/HEAD", ".git/objects/one", "app/main.py", "app/__pycache__/main.pyc", "app/tests/test_app.py",
+    "docs/guide.md", "docs/api/index.md", "notes/one.md", "data/zones.csv", "tests/test_main.py", "README.md",
+    "pyproject.toml",
+)  # fmt: skip
+
+
+def patterns(dockerfile: str, *files: str, texts: dict[str, str] | None = None) -> list[str]:
+    known = {"app/main.py": READS} | (texts or {})
+    use = context(f"FROM x\n{dockerfile}\n", dict.fromkeys(files or TREE, 1000), texts=known)
+    return [line.pattern for line in propose_lines(use)]
+
+
+ALL = [".git", "**/__pycache__", "tests", "docs", "notes"]
+SPARE = ["data", "notes", "README.md", "pyproject.toml"]
+
+
+def but(*names: str) -> list[str]:
+    return [name for name in ALL if name not in names]
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "lines"),
+    [
+        ("COPY . .", ALL),
+        ("COPY * /app/", ALL),
+        ("RUN --mount=type=bind,target=/src make", ALL),
+        ("COPY . .\nCOPY tests tests", but("tests")),
+        ("COPY . .\nCOPY docs/api api", [*but("docs"), "docs/guide.md"]),
+        ("COPY . .\nRUN pytest", but("tests")),
+        ("COPY . .\nRUN ls ./notes/", but("notes")),
+        ("COPY . .\nRUN git describe > version", but(".git")),
+        ("COPY . .\nCMD serve docs", but("docs")),
+        ("COPY app /app", [".git", "tests", "docs", *SPARE]),
+        ("COPY app/main.py /app/", [".git", "**/__pycache__", "tests", "docs", "app/tests", *SPARE]),
+        (
+            "COPY app/missing/*.py docs/new/* /app/",
+            [".git", "**/__pycache__", "tests", "docs/api", "docs/guide.md", "app/main.py", "app/tests", *SPARE],
+        ),
+        ("COPY --exclude=app . .", [*ALL, "app"]),
+        ("ARG FOLDER\nCOPY ${HOME}/x /x", []),
+        ("RUN true", [".git", "**/__pycache__", "tests", "docs", "app", *SPARE]),
+    ],
+)
+def test_what_each_dockerfile_lacks(dockerfile: str, lines: list[str]) -> None:
+    assert sorted(patterns(dockerfile)) == sorted(lines)
+
+
+def test_another_stage_counts_too() -> None:
+    use = context("FROM x AS test\nCOPY tests tests\nFROM x\nCOPY app app\n", dict.fromkeys(TREE, 1000))
+    assert "tests" not in [line.pattern for line in propose_lines(use)]
+
+
+def test_documents_that_a_program_reads_are_kept() -> None:
+    assert "notes" not in patterns("COPY . .", texts={"app/main.py": "open('notes/one.md')"})
+    assert "notes" in patterns("COPY . .", texts={"notes/x.py": "open('notes/one.md')"})
+
+
+def test_a_history_that_the_version_comes_from_is_kept() -> None:
+    assert ".git" not in patterns("COPY . .", texts={"pyproject.toml": "requires = ['setuptools-scm']"})
+
+
+def test_names_that_mean_something_to_an_ignore_file() -> None:
+    names = ["a*b/x", "[c]/x", "!d", "#e", "f\\g", "h?", " i", "j\n", "plain"]
+    found = patterns("COPY plain /", *names)
+    assert sorted(found) == sorted([r"a\*b", r"\[c\]", r"\!d", r"\#e", "f\\\\g", r"h\?"])
+    rules = IgnoreRules.parse("\n".join(found).encode())
+    assert [name for name in names if rules.ignores(name)] == names[:6]
+
+
+def test_an_environment_counts_where_nothing_names_it() -> None:
+    files = ("env/pyvenv.cfg", "env/lib/x.py", "app.py")
+    assert patterns("COPY . .", *files) == ["env"]
+    assert patterns("COPY . .\nRUN . env/bin/activate", *files) == []
+
+
+def tree(root: Path, files: tuple[str, ...] = TREE) -> None:
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text((READS if name == "app/main.py" else "").ljust(1000))
+
+
+def fixed(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str = "app") -> str:
+    said: list[str] = []
+    monkeypatch.chdir(folder)
+    assert fix_ignore(None, name, say=said.append) == 0
+    return "".join(said)
+
+
+def test_it_writes_keeps_and_is_idempotent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path)
+    (tmp_path / "ci-budget.yml").write_text(CONFIG)
+    (tmp_path / "Dockerfile").write_text("FROM x\nCOPY . .\n")
+    ignore = tmp_path / ".dockerignore"
+    ignore.write_bytes(b"\xef\xbb\xbf# mine\r\nREADME.md\r\n*.log")
+    ignore.chmod(0o600)
+    before = measure_context(tmp_path, IgnoreRules.parse(ignore.read_bytes()))
+
+    assert fixed(tmp_path, monkeypatch) == (
+        ".dockerignore: 5 lines added; the context goes from 11.1 kB to 4.07 kB.\n"
+        "  .git             2.00 kB  2 files, history\n"
+        "  **/__pycache__   1.00 kB  1 file, caches\n"
+        "  tests            1.00 kB  1 file, tests\n"
+        "  docs             2.00 kB  2 files, docs\n"
+        "  notes            1.00 kB  1 file, documents\n"
+    )
+    text = ignore.read_bytes()
+    assert text == (
+        b"\xef\xbb\xbf# mine\r\nREADME.md\r\n*.log\n# what no build needs (ci-budget explain --fix-ignore)\n"
+        b".git\n**/__pycache__\ntests\ndocs\nnotes\n"
+    )
+    assert ignore.stat().st_mode & 0o777 == 0o600
+    left = {name for name, _ in measure_context(tmp_path, IgnoreRules.parse(text)).listing()}
+    gone = {name for name, _ in before.listing()} - left
+    assert gone == {".git/HEAD", ".git/objects/one", "app/__pycache__/main.pyc", "tests/test_main.py",
+                    "docs/guide.md", "docs/api/index.md", "notes/one.md"}  # fmt: skip
+
+    assert fixed(tmp_path, monkeypatch).startswith(".dockerignore: no line is lacking; the context has ")
+    assert ignore.read_bytes() == text
+    tree(tmp_path, (".idea/x",))
+    assert ".idea" in fixed(tmp_path, monkeypatch)
+    assert ignore.read_bytes() == text + b"**/.idea\n"
+
+
+def test_dockerfiles_that_share_the_ignore_file_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path)
+    (tmp_path / "ci-budget.yml").write_text(CONFIG)
+    (tmp_path / "Dockerfile").write_text("FROM x\nCOPY app app\n")
+    (tmp_path / "Dockerfile.docs").write_text("FROM x\nCOPY docs docs\n")
+    (tmp_path / "Dockerfile.other").write_text("FROM x\nCOPY tests tests\n")
+    (tmp_path / "Dockerfile.other.dockerignore").write_text("")
+    fixed(tmp_path, monkeypatch)
+    lines = (tmp_path / ".dockerignore").read_text().split("\n")
+    assert "tests" in lines
+    assert not any(line.startswith("docs") for line in lines)
+
+
+def test_the_ignore_file_of_the_dockerfile_is_the_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path)
+    (tmp_path / "ci-budget.yml").write_text(CONFIG)
+    (tmp_path / "Dockerfile").write_text("FROM x\nCOPY . .\n")
+    (tmp_path / "Dockerfile.dockerignore").write_text("")
+    (tmp_path / ".dockerignore").write_text("mine\n")
+    assert fixed(tmp_path, monkeypatch).startswith("Dockerfile.dockerignore: ")
+    assert (tmp_path / ".dockerignore").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(("dockerfile", "lines"), [("Dockerfile", 0), ("Dockerfile.before", 6)])
+def test_the_example(dockerfile: str, lines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "av").mkdir()
+    for folder, _, names in os.walk(EXAMPLE):
+        for name in names:
+            place = tmp_path / "av" / Path(folder).relative_to(EXAMPLE) / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes((Path(folder) / name).read_bytes())
+    (tmp_path / "ci-budget.yml").write_text(f"version: 1\nimages: {{app: {{context: av, dockerfile: {dockerfile}}}}}\n")
+    said = fixed(tmp_path, monkeypatch)
+    assert f"{lines} lines added" in said if lines else "no line is lacking" in said
