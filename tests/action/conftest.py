@@ -188,16 +188,28 @@ class Act:
 
     def __call__(self, project: Project, *, head_repository: str = "acme/widgets", options: Sequence[str] = ()) -> Job:
         """Run the project's workflows for its pull request, as GitHub would."""
+        return self.run(project, "pull_request", pull_request_event(project, head_repository), options=options)
+
+    def run(
+        self,
+        project: Project,
+        event: str,
+        payload: Mapping[str, Any],
+        *,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Job:
+        """Run the project's workflows for an event; `environment` is added to the runner's own."""
         artifacts = self._folder / "artifacts"
-        event = self._folder / "event.json"
-        event.write_text(json.dumps(pull_request_event(project, head_repository)))
+        file = self._folder / "event.json"
+        file.write_text(json.dumps(payload))
         passed = ("PATH", "DOCKER_HOST", "DOCKER_CONFIG")
         env = {name: self._engine.env[name] for name in passed if name in self._engine.env}
-        env |= {"CI_BUDGET_STATE": self._state, "UPLOADED_TO": str(artifacts)}
+        env |= {"CI_BUDGET_STATE": self._state, "UPLOADED_TO": str(artifacts), **(environment or {})}
         command = [
             Path(sys.executable).parent / "act",
-            "pull_request",
-            *("--json", "--no-cache-server", "--eventpath", event),
+            event,
+            *("--json", "--no-cache-server", "--eventpath", file),
             *("-P", "self-hosted=-self-hosted", "-P", "gpu=-self-hosted"),
             *("--local-repository", f"ci-budget/ci-budget@{UNRELEASED}={self._action_folder}"),
             *("--local-repository", f"{UPLOAD}={REPOSITORY / 'tests' / 'action' / 'upload-artifact'}"),

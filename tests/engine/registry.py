@@ -1,22 +1,40 @@
-"""An image registry on this machine, of the Debian package docker-registry."""
+"""A real image registry on this machine, of the Debian package docker-registry, and images to put into it."""
 
 from __future__ import annotations
 
 import contextlib
+import gzip
+import hashlib
+import io
 import json
+import secrets
 import socket
 import subprocess
+import tarfile
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from tests.engine_access import CLONE
+from tests.engine_access import CLONE, Engine
 
-_ACCEPT = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+OCI, DOCKER = "application/vnd.oci.image", "application/vnd.docker"
+_ACCEPT = ", ".join(
+    (
+        f"{DOCKER}.distribution.manifest.v2+json",
+        f"{DOCKER}.distribution.manifest.list.v2+json",
+        f"{OCI}.manifest.v1+json",
+        f"{OCI}.index.v1+json",
+    )
+)
+
+USER, PASSWORD = "gate", "pass:word"
+_HTPASSWD = "gate:$2b$05$ytfI4/WMr41/P0L9PPn43emSqoCe9kpjPuZRRSmsi.muMDgCh2yQC\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,32 +47,126 @@ class Manifest:
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """`address` is HOST:PORT; engines take one on this machine without TLS."""
+    """`address` is HOST:PORT; engines take one on this machine without TLS. `images`: where it keeps them."""
 
     address: str
+    images: Path
+    headers: Mapping[str, str] = field(default_factory=dict)
 
-    def manifest(self, repository: str, tag: str) -> Manifest:
+    def manifest(self, repository: str, reference: str) -> Manifest:
         """What a tag leads to."""
-        request = urllib.request.Request(
-            f"http://{self.address}/v2/{repository}/manifests/{tag}", headers={"Accept": _ACCEPT}
-        )
+        digest, content = self.document(repository, reference)
+        return Manifest(digest=digest, config_digest=content["config"]["digest"])
+
+    def document(self, repository: str, reference: str) -> tuple[str, dict[str, Any]]:
+        """A manifest or an index with its digest."""
+        request = self._request(f"/v2/{repository}/manifests/{reference}", headers={"Accept": _ACCEPT})
         with _direct().open(request, timeout=10) as answer:
-            return Manifest(
-                digest=answer.headers["Docker-Content-Digest"], config_digest=json.load(answer)["config"]["digest"]
-            )
+            return answer.headers["Docker-Content-Digest"], json.load(answer)
 
     def repositories(self) -> set[str]:
         """The names in the catalogue."""
-        with _direct().open(f"http://{self.address}/v2/_catalog", timeout=10) as answer:
+        with _direct().open(self._request("/v2/_catalog"), timeout=10) as answer:
             return set(json.load(answer)["repositories"])
+
+    def tags(self, repository: str) -> set[str]:
+        """The tags of a repository."""
+        with _direct().open(self._request(f"/v2/{repository}/tags/list"), timeout=10) as answer:
+            return set(json.load(answer)["tags"] or ())
+
+    def put_blob(self, repository: str, content: bytes) -> dict[str, Any]:
+        """Upload a blob; the part of its descriptor that the content gives."""
+        with _direct().open(self._request(f"/v2/{repository}/blobs/uploads/", method="POST"), timeout=10) as answer:
+            place = answer.headers["Location"]
+        digest = digest_of(content)
+        joined = f"{place}{'&' if '?' in place else '?'}digest={digest}"
+        headers = {"Content-Type": "application/octet-stream", **self.headers}
+        request = urllib.request.Request(joined, data=content, method="PUT", headers=headers)
+        with _direct().open(request, timeout=10):
+            return {"digest": digest, "size": len(content)}
+
+    def put_manifest(self, repository: str, tag: str, content: Mapping[str, Any]) -> str:
+        """Upload a manifest or an index under a tag; its digest."""
+        data = json.dumps(content).encode()
+        headers = {"Content-Type": content["mediaType"]}
+        request = self._request(f"/v2/{repository}/manifests/{tag}", method="PUT", data=data, headers=headers)
+        with _direct().open(request, timeout=10):
+            return digest_of(data)
+
+    def put_image(
+        self,
+        repository: str,
+        tag: str,
+        layers: Sequence[bytes],
+        *,
+        oci: bool = True,
+        packing: str = "gzip",
+        **more: str,
+    ) -> Manifest:
+        """Make an image of layers (plain tar archives) and upload it; `more`: keys of its config."""
+        kinds = (
+            (f"{OCI}.manifest.v1+json", f"{OCI}.config.v1+json", f"{OCI}.layer.v1.tar+{packing}")
+            if oci
+            else (
+                f"{DOCKER}.distribution.manifest.v2+json",
+                f"{DOCKER}.container.image.v1+json",
+                f"{DOCKER}.image.rootfs.diff.tar.{packing}",
+            )
+        )
+        config = {
+            "os": "linux", "architecture": "amd64", **more,
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]},
+        }  # fmt: skip
+        described = self.put_blob(repository, json.dumps(config).encode())
+        packed = [self.put_blob(repository, _packed(layer, packing)) for layer in layers]
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": kinds[0],
+            "config": {"mediaType": kinds[1], **described},
+            "layers": [{"mediaType": kinds[2], **one} for one in packed],
+        }
+        return Manifest(digest=self.put_manifest(repository, tag, manifest), config_digest=described["digest"])
+
+    def publish(self, engine: Engine, source: str, name: str) -> Manifest:
+        """A copy of a local image, with a label that makes it another one, which only the registry has."""
+        repository, _, tag = name.partition(":")
+        full = f"{self.address}/{repository}:{tag}"
+        dockerfile = f"FROM {source}\nLABEL made-for={secrets.token_hex(8)}\n".encode()
+        engine.docker("buildx", "build", "--builder", "default", "--quiet", "--load", "--tag", full, "-",
+                      stdin=dockerfile)  # fmt: skip
+        try:
+            engine.docker("push", "--quiet", full)
+        finally:
+            engine.docker("image", "rm", "--force", full)
+        return self.manifest(repository, tag)
+
+    def _request(
+        self, path: str, *, method: str = "GET", data: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> urllib.request.Request:
+        return urllib.request.Request(
+            f"http://{self.address}{path}", method=method, data=data, headers={**self.headers, **(headers or {})}
+        )
 
 
 @contextlib.contextmanager
-def registry(folder: Path) -> Iterator[Registry]:
-    """A registry that keeps its images in `folder`, on a free port of the loopback interface."""
+def registry(
+    folder: Path,
+    *,
+    images: Path | None = None,
+    auth: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    host: str = "localhost",
+    redirect: str | None = None,
+) -> Iterator[Registry]:
+    """A registry that keeps its images in `folder`, on a free port of `host`.
+
+    `images`: another one's, which it then serves as well. `auth`: that section of its configuration; `headers` open it
+    for this side. `redirect`: the address of another server, from which clients are to take the blobs.
+    """
+    images = images or folder / "images"
     subprocess.run([CLONE / "scripts" / "debian-packages.sh", "docker-registry"], check=True)
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         port = probe.getsockname()[1]
     config = folder / "config.yml"
     config.write_text(
@@ -62,26 +174,69 @@ def registry(folder: Path) -> Iterator[Registry]:
             {
                 "version": "0.1",
                 "log": {"level": "error", "accesslog": {"disabled": True}},
-                "storage": {"filesystem": {"rootdirectory": str(folder / "images")}},
-                "http": {"addr": f"127.0.0.1:{port}"},
+                "storage": {"filesystem": {"rootdirectory": str(images)}},
+                "http": {"addr": f"{host}:{port}"},
+                **({"auth": dict(auth)} if auth is not None else {}),
+                **({"middleware": {"storage": [_redirecting(redirect)]}} if redirect is not None else {}),
             }
         )
     )
     with subprocess.Popen(["docker-registry", "serve", config], stderr=subprocess.DEVNULL) as child:
         try:
-            found = Registry(address=f"localhost:{port}")
-            deadline = time.monotonic() + 30
-            while True:
-                try:
-                    found.repositories()
-                    break
-                except OSError:
-                    assert child.poll() is None, "the registry ended"
-                    assert time.monotonic() < deadline, "the registry does not answer"
-                    time.sleep(0.05)
+            found = Registry(address=f"{host}:{port}", images=images, headers=headers or {})
+            _wait(found, child)
             yield found
         finally:
             child.terminate()
+
+
+def _redirecting(address: str) -> dict[str, Any]:
+    return {"name": "redirect", "options": {"baseurl": address}}
+
+
+def basic_auth(folder: Path) -> dict[str, Any]:
+    """The `auth` section that wants USER and PASSWORD."""
+    users = folder / "htpasswd"
+    users.write_text(_HTPASSWD)
+    return {"htpasswd": {"realm": "images", "path": str(users)}}
+
+
+def layer_of(files: Mapping[str, bytes]) -> bytes:
+    """A layer's plain archive."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def digest_of(content: bytes) -> str:
+    """As registries name it."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _packed(layer: bytes, packing: str) -> bytes:
+    if packing == "zstd":
+        import zstandard
+
+        return zstandard.ZstdCompressor().compress(layer)
+    return gzip.compress(layer, mtime=0)
+
+
+def _wait(found: Registry, child: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with _direct().open(f"http://{found.address}/v2/", timeout=10):
+                return
+        except urllib.error.HTTPError:
+            return  # it wants a login
+        except OSError:
+            assert child.poll() is None, "the registry ended"
+            assert time.monotonic() < deadline, "the registry does not answer"
+            time.sleep(0.05)
 
 
 def _direct() -> urllib.request.OpenerDirector:
