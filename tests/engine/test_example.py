@@ -7,7 +7,9 @@ import http.server
 import json
 import os
 import re
+import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine_access import CLONE, Engine
+
+pytestmark = pytest.mark.shared
 
 EXAMPLE = CLONE / "examples" / "audio-voice"
 AFTER = "test/audio-voice:after"
@@ -150,6 +154,37 @@ def test_compose_files_are_valid(engine: Engine) -> None:
     assert service["read_only"] is True
     assert service["volumes"][0]["target"] == "/models"
     assert service["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
+
+
+@pytest.mark.slow
+def test_compose_brings_it_up_with_its_models_on_the_volume(engine: Engine, after: str) -> None:
+    engine.docker("tag", after, "audio-voice:3.0.0-light")
+    project = ["compose", "-f", str(EXAMPLE / "compose.yaml"), "-p", "test-audio-voice"]
+    environment = {"VARIANT": "light", "AUDIO_VOICE_PORT": "18655"}
+    try:
+        engine.docker(*project, "up", "--detach", "--no-build", "--wait", env=environment)
+        with urllib.request.urlopen("http://127.0.0.1:18655/health", timeout=10) as answer:
+            assert json.load(answer)["status"] == "ok"
+        fetch = ["exec", "--no-TTY", "audio-voice", "python", "scripts/download_models.py"]
+        assert engine.docker(*project, *fetch, env=environment) == "models: 0 of 0 files are there in /models\n"
+        ident = engine.docker(*project, "ps", "--quiet", env=environment).strip()
+        facts = json.loads(engine.docker("inspect", ident))[0]["HostConfig"]
+        assert facts["ReadonlyRootfs"] is True
+        assert facts["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}}
+    finally:
+        engine.docker(*project, "down", "--volumes", env=environment)
+        engine.docker("rmi", "audio-voice:3.0.0-light")
+
+
+def test_a_damaged_filesystem_comes_back(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [EXAMPLE / "scripts" / "rehearse-recovery.sh", tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = done.stdout.splitlines()
+    assert "  e2fsck ended with 1: 1 is repaired, 2 repaired and reboot, 4 and more not repaired" in told
+    assert told[-1] == "All 200 files came back with their checksums; lost+found holds 0."
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from types import ModuleType
 import pytest
 
 from ci_budget.core.context.measured import ContextMeasure
-from ci_budget.edges.context_files import measure_context, read_ignore_rules
+from ci_budget.edges.files.context_files import measure_context, read_ignore_rules
 from tests.engine_access import CLONE
 
 EXAMPLE = CLONE / "examples" / "audio-voice"
@@ -292,9 +292,10 @@ def test_check_disk_refuses(options: list[str]) -> None:
     assert check_disk(*options).returncode == 3
 
 
-def test_check_disk_is_clean_shell() -> None:
+@pytest.mark.parametrize("script", ["check-disk.sh", "rehearse-recovery.sh"])
+def test_scripts_are_clean_shell(script: str) -> None:
     done = subprocess.run(
-        ["shellcheck", "--shell=sh", str(EXAMPLE / "scripts/check-disk.sh")], capture_output=True, text=True
+        ["shellcheck", "--shell=sh", str(EXAMPLE / "scripts" / script)], capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (0, "")
 
