@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help venv engine engine-down base-python base-busybox test-tools lint test test-unit demo bench clean
+.PHONY: help venv engine engine-down base-python base-busybox test-tools node-tools lint test test-unit demo bench faults clean
 
 PYTHON ?= python3
 DEMO_IMAGE ?= audio-voice
@@ -36,7 +36,10 @@ base-busybox: engine
 	$(STEP) "base image busybox" bash -c '$(WITH_ENGINE) scripts/base-image.sh busybox'
 
 test-tools: ## the small Debian packages that linters and tests use
-	@scripts/debian-packages.sh e2fsprogs git iproute2 iptables mount procps shellcheck util-linux
+	@scripts/debian-packages.sh chromium e2fsprogs git iproute2 iptables mount procps shellcheck util-linux
+
+node-tools: ## Prism and GitHub's description of its API, in .tools/
+	$(STEP) "node tools" scripts/node-tools.sh
 
 lint: venv test-tools ## ruff, mypy --strict, shellcheck
 	$(STEP) "ruff check" .venv/bin/ruff check .
@@ -47,10 +50,10 @@ lint: venv test-tools ## ruff, mypy --strict, shellcheck
 # What needs no engine runs while the engine and its base images are made.
 test: ## everything: linters, unit, engine and action tests; no test may be skipped
 	@$(MAKE) -j2 test-unit base-python base-busybox
-	$(STEP) "engine and action tests" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m pytest tests/engine tests/action $(PYTEST_OPTIONS)'
+	$(STEP) "engine and action tests" bash -c '$(WITH_ENGINE) exec scripts/engine-tests.sh $(PYTEST_OPTIONS)'
 
-test-unit: lint ## only linters and the tests that need no engine
-	$(STEP) "unit tests" .venv/bin/python -m pytest tests/unit $(PYTEST_OPTIONS)
+test-unit: lint node-tools ## only linters and the tests that need no engine
+	$(STEP) "unit tests" .venv/bin/python -m pytest tests/unit tests/browser tests/github_api $(PYTEST_OPTIONS)
 
 demo: ## gate the example service for real, ending with the verdict table and the report's path
 	@$(MAKE) -j2 venv base-python
@@ -60,6 +63,10 @@ bench: ## measure what the README claims (takes long; wants a quiet machine)
 	@$(MAKE) -j2 venv base-python base-busybox
 	$(STEP) "benchmarks" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m benchmarks'
 
+faults: ## inject every fault into real runs and write docs/reliability.md (takes long; wants a quiet machine)
+	@$(MAKE) -j2 venv test-tools base-python base-busybox
+	$(STEP) "faults" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m faults'
+
 clean: engine-down ## end the private engine and remove all that was made here
 	@if grep -q ' $(CURDIR)/.engine/' /proc/self/mountinfo; then echo "clean: something is mounted below .engine; is a check running?" >&2; exit 1; fi
-	@rm -rf --one-file-system .engine .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf --one-file-system .engine .tools .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,9 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import context, overhead, startup
+from benchmarks import context, history, layers, merge, overhead, planted, startup
 
-ALL: dict[str, Callable[[], None]] = {"startup": startup.main, "context": context.main, "overhead": overhead.main}
+ALL: dict[str, Callable[[], None]] = {
+    "startup": startup.main,
+    "context": context.main,
+    "history": history.main,
+    "layers": layers.main,
+    "merge": merge.main,
+    "overhead": overhead.main,
+    "planted": planted.main,
+}
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from docker.utils.build import exclude_paths
 
-from ci_budget.edges.context_files import measure_context, read_ignore_rules
+from ci_budget.edges.files.context_files import measure_context, read_ignore_rules
 
 TARGET_SECONDS = 0.7
 RULES = """\

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ci_budget.edges.sampler import INTERVAL, sampling
+from ci_budget.edges.sites.sampler import INTERVAL, sampling
 
 BASE = "test/busybox:latest"
 # Compresses, writes, reads and removes: what a build does, without a network.

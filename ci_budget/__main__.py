@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from pathlib import Path
 from typing import Final
 
 import click
@@ -14,7 +13,7 @@ from ci_budget import __version__
 from ci_budget.cli import run_command
 from ci_budget.core.text.plain_text import plain_lines
 from ci_budget.edges.signals import install
-from ci_budget.errors import CiBudgetError, ExitCode
+from ci_budget.errors import CiBudgetError, EndedRunError, ExitCode
 
 # Pydantic would search every installed package for plugins: slow, and no foreign code belongs into the gate.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -53,6 +52,8 @@ def _run(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return ExitCode.CONFIG
+    except EndedRunError as error:
+        return _complain(f"ci-budget: {error}", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _complain("ci-budget: interrupted", ExitCode.INTERRUPTED)
     except CiBudgetError as error:
@@ -84,29 +85,15 @@ def _bug_message(error: Exception) -> str:
     """A short message; the traceback goes to a file, and in CI, where files are lost, to stderr as well."""
     import traceback
 
+    from ci_budget.edges.files.crash_reports import keep_crash_report
+
     lines = "".join(traceback.format_exception(error))
-    kept = _keep_traceback(f"ci-budget {__version__}, Python {sys.version.split()[0]}\n{lines}")
+    kept = keep_crash_report(f"ci-budget {__version__}, Python {sys.version.split()[0]}\n{lines}")
     summary = f"ci-budget: this is a bug in ci-budget, not in your build: {type(error).__name__}: {error}"
     if kept is None or os.environ.get("CI"):
         summary = f"{lines.rstrip()}\n{summary}"
     where = f"  The traceback is in {kept}; please report it." if kept else "  Please report it with the traceback."
     return f"{summary}\n{where}"
-
-
-def _keep_traceback(text: str) -> Path | None:
-    import tempfile
-
-    from ci_budget.edges.state import state_directory
-
-    try:
-        folder = state_directory() / "crashes"
-        folder.mkdir(exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix="crash-", suffix=".txt", dir=folder)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-    except (OSError, CiBudgetError):
-        return None
-    return Path(name)
 
 
 def _drop_output() -> None:

@@ -73,13 +73,19 @@ class GateError(CiBudgetError):
     exit_code = ExitCode.GATE
 
 
-class InterruptedRunError(CiBudgetError):
+class EndedRunError(BaseException):
+    """A signal ended the run. No `Exception`: nothing on the way may take it for a failure of its own work."""
+
+    exit_code: ExitCode = ExitCode.BUG
+
+
+class InterruptedRunError(EndedRunError):
     """SIGINT; everything was cleaned up."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
-class TerminatedRunError(CiBudgetError):
+class TerminatedRunError(EndedRunError):
     """SIGTERM; everything was cleaned up."""
 
     exit_code = ExitCode.TERMINATED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,9 +30,12 @@ class Engine:
         """Whether it is the one in `.engine/`, whose images are the project's own."""
         return str(CLONE / ".engine") in self.env["PATH"]
 
-    def docker(self, *arguments: str, stdin: bytes = b"") -> str:
-        """Run `docker` and return its standard output; raises AssertionError with what it said when it fails."""
-        done = subprocess.run(["docker", *arguments], env=self.env, input=stdin, capture_output=True)
+    def docker(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
+        """Run `docker`, with `env` besides its own, and return its standard output.
+
+        Raises AssertionError with what it said when it fails.
+        """
+        done = subprocess.run(["docker", *arguments], env=self.env | (env or {}), input=stdin, capture_output=True)
         if done.returncode:
             raise AssertionError(
                 f"docker {' '.join(arguments)} exited {done.returncode}: {done.stderr.decode(errors='replace')}"

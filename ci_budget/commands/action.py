@@ -17,7 +17,7 @@ from ci_budget.core.render.annotations import render_annotations
 from ci_budget.core.text.plain_text import plain_lines, shorten
 from ci_budget.core.text.workflow_text import format_annotation
 from ci_budget.edges.github import GitHubContext, read_context
-from ci_budget.errors import CiBudgetError, ConfigError, ExitCode, UnmeasuredError
+from ci_budget.errors import CiBudgetError, ConfigError, EndedRunError, ExitCode, UnmeasuredError
 
 LARGEST_REPORT = 256 * 1024 * 1024
 """Bytes of report.json that are read."""
@@ -65,6 +65,10 @@ def run_action(
             out.write(render_annotations(report))
         if summary:
             context.write_summary(_summary(folder, report, code))
+    except EndedRunError as error:
+        code = error.exit_code
+        out.write(f"{format_annotation('error', str(error), title='ci-budget')}\n")
+        context.write_summary(f"### ci-budget: exit {int(code)}\n\n{_fenced(str(error))}\n")
     except CiBudgetError as error:
         code = error.exit_code
         message = plain_lines(error.what if error.mend is None else f"{error.what}\n{error.mend}")

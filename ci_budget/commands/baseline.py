@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from ci_budget.commands.optional_config import optional_config
+from ci_budget.commands.own_folder import suggest_ignoring
+from ci_budget.core.inventory.storage import LARGEST_COMPRESSED, parse_inventories, render_inventory
 from ci_budget.core.records.baseline import Baseline
 from ci_budget.core.records.baseline_update import BaselineChange, accept_report
 from ci_budget.core.render.baseline_text import render_baseline_text, render_update
+from ci_budget.core.text.plain_text import plain_lines
 from ci_budget.core.text.suggestion import suggest
-from ci_budget.edges.baseline_file import baseline_path, change_baseline, read_baseline
-from ci_budget.edges.config_file import find_config
-from ci_budget.edges.report_files import read_report
-from ci_budget.errors import ConfigError, ExitCode
+from ci_budget.edges.files.baseline_file import baseline_path, change_baseline, read_baseline
+from ci_budget.edges.files.baseline_inventories import write_baseline_inventory
+from ci_budget.edges.files.config_file import check_files, find_config, read_bounded
+from ci_budget.edges.files.report_files import INVENTORY_NAME, read_report
+from ci_budget.errors import CiBudgetError, ConfigError, ExitCode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +69,41 @@ def update(options: UpdateOptions) -> int:
     """
     report = read_report(options.report)
     path = _path(options.config, options.baseline)
+    inventories = _inventories(options.report)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in inventories.items()}
     made: list[BaselineChange] = []
 
     def accept(before: Baseline) -> Baseline:
-        after, changes = accept_report(before, report, raise_metrics=options.raised)
+        after, changes = accept_report(before, report, raise_metrics=options.raised, inventories=hashes)
         made.extend(changes)
+        for name, data in inventories.items():  # first, so that the baseline never names one that is not there
+            if any(entry.inventory == hashes[name] for entry in after.entries(name)):
+                write_baseline_inventory(path, name, data)
         return after
 
     change_baseline(path, accept)
     click.echo(render_update(made, str(path)), nl=False)
+    for hint in _hints(options.config, path):
+        click.echo(plain_lines(hint))
     return ExitCode.OK
+
+
+def _inventories(report: Path) -> dict[str, bytes]:
+    """What the report's images are made of, ready to be stored; empty for a report without."""
+    file = (report if report.is_dir() else report.parent) / INVENTORY_NAME
+    if not os.path.lexists(file):
+        return {}
+    found = parse_inventories(read_bounded(file, LARGEST_COMPRESSED), str(file))
+    return {name: render_inventory(inventory) for name, inventory in found.images.items()}
+
+
+def _hints(config: Path | None, path: Path) -> list[str]:
+    """What the ignore files lack; nothing where there is no config to tell the contexts by."""
+    with contextlib.suppress(CiBudgetError):
+        found = optional_config(Path.cwd(), config)
+        if found is not None:
+            return suggest_ignoring(path.resolve().parent, check_files(*found))
+    return []
 
 
 def _path(config: Path | None, baseline: Path | None) -> Path:

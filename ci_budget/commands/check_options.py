@@ -30,9 +30,13 @@ class CheckOptions:
     disk_mode: DiskMode | None = None
     disk_budget: str | None = None
     warm: bool = False
+    against: str | None = None
+    no_build: str | None = None
     baseline: Path | None = None
     require_baseline: bool = False
     report: Path | None = None
+    sarif: bool = False
+    junit: bool = False
     format: Format = "text"
     output: Path | None = None
     fail_on: Literal["fail", "warn"] = "fail"
@@ -50,7 +54,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 def complete_images(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The names of the config's images, for the shell's completion; none where the config cannot be read."""
-    from ci_budget.edges.config_file import find_config, load_config
+    from ci_budget.edges.files.config_file import find_config, load_config
     from ci_budget.errors import CiBudgetError
 
     try:
@@ -87,9 +91,15 @@ def complete_images(ctx: click.Context, _parameter: click.Parameter, incomplete:
 @click.option("--disk-mode", type=click.Choice(["auto", "sandbox", "host"]), help="Overrides disk.mode.")
 @click.option("--disk-budget", metavar="SIZE", help="What a build may use, such as 15GB; overrides disk.budget.")
 @click.option("--warm", is_flag=True, help="Reuse the build cache: quick, but measures no peak.")
+@click.option("--against", metavar="REF", help="Build this revision too, and compare with it instead of the baseline.")
+@click.option(
+    "--no-build", metavar="IMAGE_REF", help="Judge this image of a registry (registry://HOST/NAME:TAG); build nothing."
+)
 @click.option("--baseline", type=_FILE, help="The baseline.  [default: .ci-budget/baseline.json]")
 @click.option("--require-baseline", is_flag=True, help="A gated metric without a baseline is an error (exit 3).")
 @click.option("--report", type=_FOLDER, help="Folder for report.json, report.md, report.html and the logs.")
+@click.option("--sarif", is_flag=True, help="Write report.sarif as well, for code scanning.")
+@click.option("--junit", is_flag=True, help="Write junit.xml as well: one test case a metric.")
 @click.option(
     "--format",
     type=click.Choice(["text", "json", "markdown"]),
@@ -135,4 +145,18 @@ def contradiction(options: CheckOptions) -> str | None:
     given = [name for name, value in single.items() if value is not None]
     if given and len(options.images) > 1:
         return f"{given[0]} is about one image, but --image names {len(options.images)}"
+    if options.against is not None and options.baseline is not None:
+        return "--against compares with a revision and --baseline with a file: give one of them"
+    if options.no_build is not None:
+        building = {
+            **single,
+            "--disk-mode": options.disk_mode,
+            "--disk-budget": options.disk_budget,
+            "--warm": options.warm or None,
+            "--against": options.against,
+            "--load": options.load or None,
+        }
+        given = [name for name, value in building.items() if value is not None]
+        if given:
+            return f"{given[0]} is for a build, and --no-build builds nothing"
     return None

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from ci_budget.commands.check_options import CheckOptions
+from ci_budget.core.history.build_view import BuildView
 from ci_budget.core.records.report import Report
+from ci_budget.core.render.html.single import render_single
 from ci_budget.core.render.json_text import render_json
 from ci_budget.core.render.markdown import render_markdown
 from ci_budget.core.render.text import render_text
 from ci_budget.edges.build_log import BuildLog, FolderBuildLog, GroupedBuildLog, TeeBuildLog
+from ci_budget.edges.files.report_files import ReportFolder
 from ci_budget.edges.github import GitHubContext
 from ci_budget.edges.progress import Progress
-from ci_budget.edges.report_files import ReportFolder
-from ci_budget.edges.state import state_directory
+from ci_budget.edges.sites.state import state_directory
 from ci_budget.errors import ConfigError, UnmeasuredError
 
 
@@ -34,6 +36,11 @@ def report_folder(options: CheckOptions, github: GitHubContext, contexts: Sequen
                     mend="Name a folder outside of every image's context.",
                 )
         return folder
+    return default_report_folder(github)
+
+
+def default_report_folder(github: GitHubContext) -> Path:
+    """Where the report goes unless --report says it; so the last one is found again."""
     if github.runner_temp is not None and os.environ.get("CI"):
         return github.runner_temp / "ci-budget-report"
     return state_directory() / "report"
@@ -53,12 +60,21 @@ def new_log(options: CheckOptions, folder: ReportFolder, image: str, *, in_actio
     return TeeBuildLog(logs)
 
 
-def deliver(report: Report, folder: ReportFolder, options: CheckOptions) -> None:
-    """Write the report folder, and the output that was asked for."""
+def deliver(report: Report, folder: ReportFolder, options: CheckOptions, views: Mapping[str, BuildView]) -> None:
+    """Write the report folder, and the output that was asked for. `views`: what the page draws of each build."""
     markdown = render_markdown(report, report_folder=str(folder.path))
     data = render_json(report)
     folder.write("report.json", data)
     folder.write("report.md", markdown)
+    folder.write("report.html", render_single(report, views, report_folder=str(folder.path)))
+    if options.sarif:
+        from ci_budget.core.render.sarif import render_sarif
+
+        folder.write("report.sarif", render_sarif(report))
+    if options.junit:
+        from ci_budget.core.render.junit import render_junit
+
+        folder.write("junit.xml", render_junit(report))
     tty = sys.stdout.isatty()
     if options.format == "json":
         output = data

@@ -22,9 +22,9 @@ from ci_budget.core.health.facts import GpuWish, Thresholds
 from ci_budget.core.health.finding import exit_code
 from ci_budget.core.render.health import render_health_json, render_health_metrics, render_health_text
 from ci_budget.core.text.plain_text import plain_lines
-from ci_budget.edges.engine_process import validate_config
-from ci_budget.edges.host_facts import gather_daemon, gather_facts
-from ci_budget.edges.metrics_file import write_metrics
+from ci_budget.edges.engine.process import validate_config
+from ci_budget.edges.files.metrics_file import write_metrics
+from ci_budget.edges.host.host_facts import gather_daemon, gather_facts
 from ci_budget.errors import ConfigError, ExitCode, UnmeasuredError
 
 

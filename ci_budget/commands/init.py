@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
+from ci_budget.commands.own_folder import suggest_ignoring
 from ci_budget.core.config.starter import render_starter
 from ci_budget.core.config.text import parse_config
+from ci_budget.core.records.baseline import DEFAULT_PATH
 from ci_budget.core.text.plain_text import plain_lines
-from ci_budget.edges.config_file import CONFIG_NAMES, check_files, repository_root
-from ci_budget.edges.dockerfile_search import find_dockerfiles
+from ci_budget.edges.files.config_file import CONFIG_NAMES, check_files, repository_root
+from ci_budget.edges.files.dockerfile_search import find_dockerfiles
 from ci_budget.errors import ConfigError, ExitCode
 
 
@@ -38,12 +40,13 @@ def init(start: Path, *, force: bool) -> str:
             mend="`ci-budget check --context FOLDER --file DOCKERFILE` gates one that lies elsewhere.",
         )
     text = render_starter(search.found, root.name)
-    check_files(parse_config(text, str(path)), root)
+    images = check_files(parse_config(text, str(path)), root)
     _write(path, text, overwrite=force)
     count = len(search.found)
     lines = [f"wrote {path} with {count} image{'s' if count != 1 else ''}:"]
     lines += [f"  {one.path} (context {one.context}{_target(one.target)})" for one in search.found]
     lines += [f"left out: {reason}" for reason in search.left_out]
+    lines += suggest_ignoring((root / DEFAULT_PATH).parent, images)
     lines.append("next: `ci-budget check` builds and measures; then set budgets from what it shows")
     return "\n".join(lines)
 

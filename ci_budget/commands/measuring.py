@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ci_budget import __version__
+from ci_budget.commands.image_evidence import complete_report
+from ci_budget.commands.preflight import disk_needs
 from ci_budget.commands.preparation import PreparedImage
 from ci_budget.commands.stage_reading import REPOSITORY, StageReader
+from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.measurement.measured_image import assemble_metrics, assemble_stages, find_failure
+from ci_budget.core.measurement.provenance import Lines
 from ci_budget.core.measurement.recording import METHOD, BuiltStage, Recording
 from ci_budget.core.records.report import DiskReport, Failure, Fingerprint, ImageReport, SmokeReport, Verdict, Versions
-from ci_budget.core.stages.step_names import locate_step
-from ci_budget.core.stages.targets import compare_targets, parse_targets
-from ci_budget.edges.base_images import find_bases
+from ci_budget.core.stages.step_places import StepPlace, place_step
 from ci_budget.edges.build_log import BuildLog
-from ci_budget.edges.build_site import BuildSite, DiskNeeds, build_site
-from ci_budget.edges.buildx import BuildRequest, Buildx, Cancel
-from ci_budget.edges.disk_mode import DiskMode
-from ci_budget.edges.docker_engine import DockerEngine, EngineFacts
-from ci_budget.edges.filesystem import block_size, filesystem_type, read_usage
-from ci_budget.edges.gpu import Gpu, find_gpu
+from ci_budget.edges.engine.base_images import find_bases
+from ci_budget.edges.engine.buildx import BuildRequest, Buildx, Cancel
+from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.engine.facts import EngineFacts
+from ci_budget.edges.engine.gpu import Gpu, find_gpu
+from ci_budget.edges.engine.smoke_test import require_gpu, run_smoke_test
+from ci_budget.edges.engine.stage_builds import StageBuilder
+from ci_budget.edges.engine.stage_images import bases_size
+from ci_budget.edges.host.filesystem import block_size, filesystem_type, read_usage
+from ci_budget.edges.layers.image_archives import ImageContents
 from ci_budget.edges.progress import Progress
-from ci_budget.edges.sampler import Sampler, sampling
-from ci_budget.edges.smoke_test import require_gpu, run_smoke_test
-from ci_budget.edges.stage_builds import Location, StageBuilder
-from ci_budget.edges.stage_images import bases_size
+from ci_budget.edges.sites.build_site import BuildSite, build_site
+from ci_budget.edges.sites.disk_mode import DiskMode
+from ci_budget.edges.sites.host_traces import traces_removed
+from ci_budget.edges.sites.sampler import Sampler, sampling
 from ci_budget.errors import UnmeasuredError
 
 
@@ -36,6 +42,7 @@ class Workbench:
     """What every image of a run shares.
 
     `hand_out` is given a measured image while its engine still runs; it returns the digest of a pushed manifest.
+    `keep_inventory` is given what a built image is made of. `detail` is told what only --verbose shows.
     """
 
     state: Path
@@ -45,6 +52,8 @@ class Workbench:
     progress: Progress
     log: BuildLog
     hand_out: Callable[[ImageReport, DockerEngine], str | None]
+    keep_inventory: Callable[[Inventory], None]
+    detail: Callable[[str], None]
 
 
 def measure_image(prepared: PreparedImage, bench: Workbench) -> ImageReport:
@@ -52,23 +61,20 @@ def measure_image(prepared: PreparedImage, bench: Workbench) -> ImageReport:
     job = prepared.job
     gpu = find_gpu(bench.host.facts().runtimes if bench.host else ())
     require_gpu(job.smoke, gpu)
-    bases = find_bases(prepared.bases, platform=job.image.platform, host=bench.host)
+    platforms = {one.reference: one.platform for one in prepared.plan.externals if one.platform is not None}
+    bases = find_bases(prepared.bases, platform=job.image.platform, platforms=platforms, host=bench.host)
     cancel = Cancel()
     with contextlib.ExitStack() as stack:
         site = stack.enter_context(
             build_site(
                 bench.mode,
                 bench.state,
-                needs=DiskNeeds(
-                    budget=job.disk_budget,
-                    reserve=job.disk.reserve,
-                    seeds_limit=job.disk.seeds_limit,
-                    free_first=int(job.disk.free_factor * job.expected_size) if job.expected_size else None,
-                ),
+                needs=disk_needs(job),
                 bases=bases,
                 bases_size=lambda engine: bases_size(engine, bases),
                 cancel=cancel,
                 say=bench.progress.doing,
+                detail=bench.detail,
             )
         )
         engine = DockerEngine(site.docker_host)
@@ -105,30 +111,50 @@ class _Session:
     def run(self, gpu: Gpu | None) -> ImageReport:
         prepared, job = self.prepared, self.prepared.job
         name = f"{REPOSITORY}-{job.name.lower().replace('/', '-')}:measured"
-        records = self._cache_ids()
-        try:
-            self._check_targets()
+        versions = self.buildx.learn_versions()
+        with contextlib.nullcontext() if self.site.enforced else self._traces_removed(name):
+            self.reader.check_targets()
             recording, succeeded = self._build(name)
             failure = find_failure(recording, timeout=job.image.timeout, enforced=self.site.enforced)
+            self._require_sound(failure)
             built: dict[int, BuiltStage] = {}
+            contents: ImageContents | UnmeasuredError | None = None
             smoke: SmokeReport | None = None
             if self.site.ballast is not None:
                 self.site.ballast.unlink(missing_ok=True)  # measured: now there may be room
             if succeeded:
                 self.bench.progress.doing("reading sizes and layers")
-                built = self.reader.read_stages(name, keep=self.site.enforced)
+                built, contents = self.reader.read_stages(name, keep=self.site.enforced)
                 if failure is None and job.smoke is not None:
                     self.bench.progress.doing("smoke test")
                     smoke = run_smoke_test(self.engine, name, job.smoke, gpu, job.name)
             if failure is None and smoke is not None and not smoke.passed:
                 failure = Failure(kind="smoke", message=prepared.redact(smoke.message))
-            report = self._report(recording, failure, built, smoke)
+            report = self._report(recording, failure, built, smoke, versions())
+            report, inventory = complete_report(report, prepared, contents)
+            if inventory is not None:
+                self.bench.keep_inventory(inventory)
             if failure is None:
                 report = self._hand_out(report)
-        finally:
-            if not self.site.enforced:
-                self._tidy(name, records)
         return report
+
+    def _traces_removed(self, name: str) -> contextlib.AbstractContextManager[None]:
+        bench = self.bench
+        root = bench.state if bench.mode.mode == "host" else None
+        return traces_removed(self.engine, [name], root=root, cold=not bench.warm)
+
+    def _require_sound(self, failure: Failure | None) -> None:
+        """Raises UnmeasuredError where not the build failed, but the place that it was built in."""
+        if self.bench.warm:
+            return  # no level counts
+        if failure is not None and (failure.kind == "ceiling") == self.site.enforced:
+            return  # the kernel's ceiling is the budget's; in host mode it is the levels that decide
+        self.site.require_sound()
+        if failure is not None and not self.engine.answers():
+            raise UnmeasuredError(
+                f"the engine ended, or answers no more, while it built: {self.prepared.redact(failure.message)}",
+                mend="The kernel's log (`dmesg`: the memory killer, disk errors) or the engine's own says why.",
+            )
 
     def _hand_out(self, report: ImageReport) -> ImageReport:
         """What was measured stays in the report where the image cannot be handed out."""
@@ -137,28 +163,6 @@ class _Session:
         except UnmeasuredError as error:
             failure = Failure(kind="environment", message=self.prepared.redact(error.what), mend=error.mend)
             return report.model_copy(update={"failure": failure})
-
-    def _check_targets(self) -> None:
-        """What the stages are, the engine decides; where our reading differs, nothing is measured."""
-        frontend = self.prepared.frontend
-        try:
-            answer = self.buildx.targets(self.request)
-        except UnmeasuredError as error:
-            if frontend is None:
-                raise
-            raise UnmeasuredError(
-                f"the frontend {frontend.image} that this Dockerfile asks for could not be used: {error.what}",
-                file=self.prepared.job.files.parsed.file,
-                line=frontend.line,
-                mend="Make it available to the engine, or write `frontend: builtin` in the config: the engine's own.",
-            ) from error
-        differences = compare_targets(self.prepared.job.files.parsed, parse_targets(answer))
-        if differences:
-            raise UnmeasuredError(
-                f"ci-budget and the engine read this Dockerfile differently: {'; '.join(differences[:3])}",
-                file=self.prepared.job.files.parsed.file,
-                mend="Please report it with this Dockerfile.",
-            )
 
     def _build(self, name: str) -> tuple[Recording, bool]:
         prepared, site, job = self.prepared, self.site, self.prepared.job
@@ -205,24 +209,9 @@ class _Session:
             self.site.ceiling or self.prepared.job.disk_budget,
         )
 
-    def _locator(self) -> Callable[[str, int], Location]:
+    def _locator(self) -> Callable[[str, int, Sequence[Lines]], StepPlace]:
         plan, onbuild = self.prepared.plan, self.reader.triggers()
-
-        def locate(name: str, built: int) -> Location:
-            place = locate_step(plan, name, onbuild, likeliest=built)
-            return Location(stage=place.stage, line=place.line) if place else Location(stage=None, line=None)
-
-        return locate
-
-    def _cache_ids(self) -> set[str]:
-        return set() if self.site.enforced else {record.id for record in self.engine.cache_records()}
-
-    def _tidy(self, name: str, before: set[str]) -> None:
-        """On the host's engine: our name off the image, and the cache records of a cold build, no others."""
-        self.engine.remove_image(name)
-        if not self.bench.warm:
-            made = [record.id for record in self.engine.cache_records() if record.id not in before]
-            self.engine.drop_cache_records(made)
+        return lambda name, built, lines: place_step(plan, name, onbuild, likeliest=built, lines=lines)
 
     def _report(
         self,
@@ -230,6 +219,7 @@ class _Session:
         failure: Failure | None,
         built: dict[int, BuiltStage],
         smoke: SmokeReport | None,
+        versions: tuple[str | None, str],
     ) -> ImageReport:
         prepared, job, site = self.prepared, self.prepared.job, self.site
         no_peak = _no_peak(self.bench)
@@ -245,8 +235,8 @@ class _Session:
             versions=Versions(
                 ci_budget=__version__,
                 engine=self.facts.version,
-                buildkit=self.buildx.buildkit_version(),
-                buildx=self.buildx.version(),
+                buildkit=versions[0],
+                buildx=versions[1],
                 kernel=self.facts.kernel,
             ),
             disk=DiskReport(

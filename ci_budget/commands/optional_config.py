@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ci_budget.core.config.text import ParsedConfig
-from ci_budget.edges.config_file import CONFIG_NAMES, find_config, load_config, repository_root
+from ci_budget.edges.files.config_file import CONFIG_NAMES, find_config, load_config, repository_root
 
 
 def optional_config(start: Path, explicit: Path | None) -> tuple[ParsedConfig, Path] | None:

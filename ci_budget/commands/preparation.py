@@ -5,35 +5,38 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ci_budget.core.config.model import DiskConfig, ImageConfig, Smoke
+from ci_budget.core.config.model import DiskConfig, IgnoredFinding, ImageConfig, Smoke
 from ci_budget.core.config.names import Secret
-from ci_budget.core.context.measured import referenced_size
+from ci_budget.core.context.measured import ContextMeasure, referenced_size
 from ci_budget.core.dockerfile.frontend import Frontend, detect_frontend, neutralise, refuse_builtin
 from ci_budget.core.dockerfile.stage_copies import cut_after
 from ci_budget.core.measurement.measured_image import ContextFacts, StageFacts
 from ci_budget.core.stages.plan import PlannedStage, StagePlan
 from ci_budget.core.stages.planning import plan_stages
 from ci_budget.core.stages.references import parse_reference
-from ci_budget.edges.buildx import BuildRequest
-from ci_budget.edges.config_file import ImageFiles
-from ci_budget.edges.context_files import find_ignore_file, measure_context, read_ignore_rules
-from ci_budget.edges.stage_builds import Target
+from ci_budget.edges.engine.buildx import BuildRequest
+from ci_budget.edges.engine.stage_builds import Target
+from ci_budget.edges.files.config_file import ImageFiles
+from ci_budget.edges.files.context_files import find_ignore_file, measure_context, read_ignore_rules
+from ci_budget.edges.sites.scratch import scratch_folder
 from ci_budget.errors import ConfigError, UnmeasuredError
 
 _DOCKER_IMAGE = "docker-image://"
 _LONGEST_SECRET = 64 * 1024
+_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageJob:
     """One image to check. `folder` is what the config's paths are relative to; limits and smoke test are decided.
 
-    `expected_size`: bytes of the image by its baseline, else its budget; None where neither tells.
+    `expected_size`: bytes of the image by its baseline, else its budget, None where neither tells; `expected_by` says
+    which. `expected_inodes`: likewise of its build, else 0. `ignored`: findings that are not reported. `neighbours`:
+    the Dockerfiles of other images that are built from the same context.
     """
 
     name: str
@@ -44,16 +47,24 @@ class ImageJob:
     disk_budget: int | None
     smoke: Smoke | None
     expected_size: int | None
+    expected_by: str
+    expected_inodes: int
+    ignored: tuple[IgnoredFinding, ...] = ()
+    neighbours: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedImage:
-    """A job with its plan. `bases`: full references of all images from outside, with the line that needs each."""
+    """A job with its plan. `bases`: full references of all images from outside, with the line that needs each.
+
+    `measure`: the context as it was before the build, `context` what the report says of it.
+    """
 
     job: ImageJob
     plan: StagePlan
     request: BuildRequest
     targets: tuple[Target, ...]
+    measure: ContextMeasure
     context: ContextFacts
     bases: Mapping[str, int | None]
     redact: Callable[[str], str]
@@ -92,8 +103,9 @@ def prepared(job: ImageJob, *, platform: str, refreshed: bool) -> Iterator[Prepa
         given.pop("BUILDKIT_SYNTAX", None)  # the other way to ask for a frontend
     if plan.stage_argument is not None:
         given.setdefault("TARGETSTAGE", plan.stage_argument)
-    with tempfile.TemporaryDirectory(prefix="ci-budget-") as scratch:
-        copies = _Copies(job, arguments, Path(scratch))
+    measure = measure_context(job.files.context, read_ignore_rules(job.files.context, job.files.dockerfile))
+    with scratch_folder() as scratch:
+        copies = _Copies(job, arguments, scratch)
         dockerfile, notes = copies.whole()
         yield PreparedImage(
             job=job,
@@ -110,9 +122,10 @@ def prepared(job: ImageJob, *, platform: str, refreshed: bool) -> Iterator[Prepa
                 network=None if image.network == "default" else image.network,
             ),
             targets=tuple(_target(stage, plan, copies, dockerfile, refreshed) for stage in plan.order),
-            context=_measure_context(job, plan),
+            measure=measure,
+            context=_context_facts(measure, plan),
             bases=_bases(plan, image),
-            redact=_redactor([*secret.values(), *_secret_values(image, job.folder)]),
+            redact=_redactor(secret, image, job.folder),
             frontend=None if notes else copies.frontend,
             notes=tuple(notes),
         )
@@ -221,8 +234,7 @@ def _bases(plan: StagePlan, image: ImageConfig) -> dict[str, int | None]:
     return bases
 
 
-def _measure_context(job: ImageJob, plan: StagePlan) -> ContextFacts:
-    measure = measure_context(job.files.context, read_ignore_rules(job.files.context, job.files.dockerfile))
+def _context_facts(measure: ContextMeasure, plan: StagePlan) -> ContextFacts:
     sources = plan.context_sources
     known = not any(source.unresolved for source in sources)
     referenced = referenced_size(measure, sources if known else ["."])
@@ -239,20 +251,34 @@ def _secret(secret: Secret, folder: Path) -> Secret:
     return replace(secret, src=str(folder / (secret.src or secret.id)))
 
 
-def _secret_values(image: ImageConfig, folder: Path) -> list[str]:
-    values = []
+def _secret_texts(image: ImageConfig, folder: Path) -> dict[str, str]:
+    """The secrets' contents by id, as far as they can be read here."""
+    found = {}
     for secret in (_secret(one, folder) for one in image.secrets):
         if secret.env is not None:
-            values.append(os.environ.get(secret.env, ""))
+            found[secret.id] = os.environ.get(secret.env, "")
         elif secret.src is not None:
             with contextlib.suppress(OSError), Path(secret.src).open("rb") as handle:
-                values += handle.read(_LONGEST_SECRET).decode("utf-8", "replace").splitlines()
-    return values
+                found[secret.id] = handle.read(_LONGEST_SECRET).decode("utf-8", "replace")
+    return found
 
 
-def _redactor(values: list[str]) -> Callable[[str], str]:
-    """Replaces secret values in anything that is logged or reported; the longest first."""
-    known = sorted({value.strip() for value in values if len(value.strip()) >= 4}, key=len, reverse=True)
+def _redactor(arguments: Mapping[str, str], image: ImageConfig, folder: Path) -> Callable[[str], str]:
+    """Replaces secret values in anything that is logged or reported; the longest first.
+
+    A file's lines count one by one, and those that are shorter than any secret say nothing. Raises ConfigError for a
+    secret that short: it stands in ordinary text as well, and so could not be kept out of logs.
+    """
+    texts = {**_secret_texts(image, folder), **arguments}
+    short = [name for name, text in texts.items() if 0 < len(text.strip()) < _SHORTEST_SECRET]
+    if short:
+        raise ConfigError(
+            f"the secret {short[0]} has fewer than {_SHORTEST_SECRET} characters, too short to be kept out of logs: "
+            "ordinary text holds it too",
+            mend="Take a longer one, or pass it as an ordinary build argument if it is no secret.",
+        )
+    lines = {line.strip() for text in texts.values() for line in text.splitlines()}
+    known = sorted((line for line in lines if len(line) >= _SHORTEST_SECRET), key=len, reverse=True)
 
     def redact(text: str) -> str:
         for value in known:

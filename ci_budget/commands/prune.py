@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -18,13 +19,14 @@ from ci_budget.core.stages.planning import plan_stages
 from ci_budget.core.stages.references import parse_reference
 from ci_budget.core.text.plain_text import plain_lines
 from ci_budget.core.text.units import format_size
-from ci_budget.edges.build_site import open_host_engine
-from ci_budget.edges.config_file import ImageFiles, check_files
-from ci_budget.edges.disk_mode import own_platform
-from ci_budget.edges.docker_engine import DockerEngine
-from ci_budget.edges.privileges import rerun_as_root, sudo_works
-from ci_budget.edges.pruning import Storeroom
-from ci_budget.edges.state import state_directory
+from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.files.config_file import ImageFiles, check_files
+from ci_budget.edges.host.pruning import Storeroom
+from ci_budget.edges.sandbox.privileged_container import container_problem, drop_inherited_mounts, prune_in_container
+from ci_budget.edges.sandbox.privileges import rerun_as_root, sudo_works
+from ci_budget.edges.sites.build_site import open_host_engine
+from ci_budget.edges.sites.disk_mode import own_platform
+from ci_budget.edges.sites.state import ROOT_STATE, state_directory
 from ci_budget.errors import ConfigError, ExitCode, UnmeasuredError
 
 _DOCKER_IMAGE = "docker-image://"
@@ -34,20 +36,48 @@ def run_prune(options: PruneOptions) -> int:
     """Prune, or say what would go. Raises UnmeasuredError where the engine or the state cannot be reached."""
     if os.geteuid() != 0 and sudo_works():  # the checks ran as root, and so their state is root's
         rerun_as_root([])
-    references = base_references(options) if options.engine else []
+    drop_inherited_mounts()
+    references = base_references(options.config) if options.engine else []
     host, problem = open_host_engine()
     if host is None and options.engine:
         raise UnmeasuredError(f"--engine needs the runner's engine: {problem}")
     try:
-        return _prune(options, host, references)
+        others = ExitCode.OK if os.geteuid() == 0 else _prune_for_root(options, host)
+        return max(others, _prune(options, host, references))
     finally:
         if host is not None:
             host.close()
 
 
-def base_references(options: PruneOptions) -> list[str]:
+def _prune_for_root(options: PruneOptions, host: DockerEngine | None) -> int:
+    """What sandboxes left that ran in a privileged container: it is root's, and goes the way it came."""
+    if not ROOT_STATE.is_dir():
+        return ExitCode.OK
+    problem = container_problem(host)
+    if host is not None and problem is None:
+        arguments = ["--dry-run"] if options.dry_run else []
+        arguments += [] if options.target_free is None else [f"--target-free={options.target_free}"]
+        done = prune_in_container(host, sandbox_image=_sandbox_image(options.config), arguments=arguments)
+        if done is not None:
+            click.echo(plain_lines(done.stderr.decode("utf-8", "replace")), err=True, nl=False)
+            click.echo(f"In {ROOT_STATE}, through a privileged container:\n{plain_lines(done.text)}")
+            click.echo("On the engine, and in this user's own state:")
+            return ExitCode.OK if done.exit_code == ExitCode.OK else ExitCode.UNMEASURED
+        problem = "the engine has no image to start a privileged container from (a check makes one)"
+    click.echo(f"not looked at: {ROOT_STATE} is root's, and {problem}", err=True)
+    return ExitCode.OK
+
+
+def _sandbox_image(config: Path | None) -> str | None:
+    with contextlib.suppress(ConfigError):
+        found = optional_config(Path.cwd(), config)
+        return None if found is None else found[0].config.disk.sandbox_image
+    return None
+
+
+def base_references(config: Path | None) -> list[str]:
     """The images from outside that the config's Dockerfiles name, of every stage. Raises ConfigError."""
-    found = optional_config(Path.cwd(), options.config)
+    found = optional_config(Path.cwd(), config)
     if found is None:
         return []
     parsed, folder = found
@@ -61,6 +91,12 @@ def base_references(options: PruneOptions) -> list[str]:
         named = [source for source in image.build_contexts.values() if source.startswith(_DOCKER_IMAGE)]
         references += [str(parse_reference(source.removeprefix(_DOCKER_IMAGE))) for source in named]
     return sorted(set(references))
+
+
+def protected_images(references: Sequence[str], host: DockerEngine | None) -> frozenset[str]:
+    """The ids of those images that the engine has."""
+    found = [host.image(name) for name in references] if host is not None else []
+    return frozenset(image.id for image in found if image is not None)
 
 
 def _externals(files: ImageFiles, image: ImageConfig, target: str | None) -> list[str]:
@@ -82,13 +118,12 @@ def _prune(options: PruneOptions, host: DockerEngine | None, references: list[st
             "the engine's disk cannot be seen from here, so nobody can tell when --target-free is reached",
             mend="Run on the host itself as root, or leave --target-free out.",
         )
-    protected = [found.id for name in references if host is not None and (found := host.image(name)) is not None]
     rules = PruneRules(
         engine=options.engine,
         cache_older=options.cache_older,
         unused_older=options.unused_older,
         bases=options.bases,
-        protected=frozenset(protected),
+        protected=protected_images(references, host),
         keep=options.keep,
     )
     steps = plan_steps(store.stock(), rules, now=time.time())

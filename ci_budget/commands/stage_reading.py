@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ci_budget.commands.preparation import PreparedImage
+from ci_budget.core.inventory.packages import is_package_record
 from ci_budget.core.measurement.recording import BuiltStage
 from ci_budget.core.records.report import Base
 from ci_budget.core.stages.plan import EdgeKind, PlannedStage
-from ci_budget.edges.base_images import BaseImage
-from ci_budget.edges.buildx import BuildRequest, Buildx, Cancel
-from ci_budget.edges.docker_engine import DockerEngine, ImageFacts
-from ci_budget.edges.stage_images import StageImages
+from ci_budget.core.stages.targets import compare_targets, parse_targets
+from ci_budget.edges.engine.base_images import BaseImage
+from ci_budget.edges.engine.buildx import BuildRequest, Buildx, Cancel
+from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.engine.facts import ImageFacts
+from ci_budget.edges.engine.stage_images import StageImages
+from ci_budget.edges.layers.image_archives import ImageContents
+from ci_budget.errors import UnmeasuredError
 
 REPOSITORY = "ci-budget.local/image"
 
@@ -36,14 +41,40 @@ class StageReader:
                 found[stage.index] = facts.onbuild
         return found
 
-    def read_stages(self, target_image: str, *, keep: bool) -> dict[int, BuiltStage]:
-        """Sizes and layers by stage index: of the target, then of the other stages, exported from the cache now.
+    def check_targets(self) -> None:
+        """What the stages are, the engine decides; where our reading differs, nothing is measured."""
+        frontend, file = self.prepared.frontend, self.prepared.job.files.parsed.file
+        try:
+            answer = self.buildx.targets(self.request)
+        except UnmeasuredError as error:
+            if frontend is None:
+                raise
+            raise UnmeasuredError(
+                f"the frontend {frontend.image} that this Dockerfile asks for could not be used: {error.what}",
+                file=file,
+                line=frontend.line,
+                mend="Make it available to the engine, or write `frontend: builtin` in the config: the engine's own.",
+            ) from error
+        differences = compare_targets(self.prepared.job.files.parsed, parse_targets(answer))
+        if differences:
+            raise UnmeasuredError(
+                f"ci-budget and the engine read this Dockerfile differently: {'; '.join(differences[:3])}",
+                file=file,
+                mend="Please report it with this Dockerfile.",
+            )
+
+    def read_stages(
+        self, target_image: str, *, keep: bool
+    ) -> tuple[dict[int, BuiltStage], ImageContents | UnmeasuredError]:
+        """Sizes and layers by stage index: of the target, with all that is in it, then of the other stages, exported
+        from the cache now.
 
         `keep`: leave the stages' names on the engine (a sandbox is thrown away anyway).
         """
         plan, images = self.prepared.plan, StageImages(self.engine)
         target = plan.stages[plan.target]
-        built = {target.index: images.read(target_image, self._base_layers(target))}
+        stage_built, contents = images.read_contents(target_image, self._base_layers(target), is_package_record)
+        built = {target.index: stage_built}
         for stage, wanted in zip(plan.order, self.prepared.targets, strict=True):
             if stage.index == plan.target:
                 continue
@@ -61,7 +92,7 @@ class StageReader:
             finally:
                 if not keep:
                     self.engine.remove_image(label)
-        return built
+        return built, contents
 
     def describe_bases(self) -> list[Base]:
         """The external images with identity and payload, for the report."""

@@ -10,7 +10,7 @@ import click
 
 from ci_budget.core.config.text import ConfigProblemsError
 from ci_budget.core.render.config_summary import config_data, render_config
-from ci_budget.edges.config_file import check_files, find_config, load_config
+from ci_budget.edges.files.config_file import check_files, find_config, load_config
 from ci_budget.errors import ConfigError, ExitCode
 
 

@@ -9,7 +9,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ci_budget.core.render.escape import code
 from ci_budget.core.text.plain_text import one_line
+
+MOST_SHARDS = 256
+"""Jobs that GitHub starts of one matrix."""
 
 
 def _never(_path: str) -> bool:
@@ -22,8 +26,8 @@ class Sources:
 
     `files` maps a file to what it is ("its Dockerfile"), `folders` the context and `whole_folders` named
     contexts likewise. `ignored` says of a path in the repository that it is left out of the context, so
-    that a change of it cannot change the image. `unknown`: why what the image is built
-    from cannot be told from the repository; such an image always counts as touched.
+    that a change of it cannot change the image. `settings`: what changed in what the config says of it. `unknown`:
+    why what the image is built from cannot be told from the repository; such an image always counts as touched.
     """
 
     name: str
@@ -31,6 +35,7 @@ class Sources:
     whole_folders: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     ignored: Callable[[str], bool] = _never
+    settings: str | None = None
     unknown: str | None = None
 
 
@@ -44,10 +49,11 @@ class PlannedImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Every image of the config with the decision."""
+    """Every image of the config with the decision; `removed`: images of the base that the config no longer names."""
 
     base: str | None
     images: tuple[PlannedImage, ...]
+    removed: tuple[str, ...] = ()
 
     @property
     def touched(self) -> tuple[PlannedImage, ...]:
@@ -75,31 +81,42 @@ def plan_change(sources: Sequence[Sources], *, base: str, changed: Sequence[str]
     return Plan(
         base=base,
         images=tuple(
-            PlannedImage(name=image.name, reason=common or image.unknown or change.reason_for(image))
+            PlannedImage(name=image.name, reason=common or image.settings or image.unknown or change.reason_for(image))
             for image in sources
         ),
     )
 
 
-def render_json(plan: Plan) -> str:
-    """The plan as a JSON document on one line, with `matrix` as a workflow's `strategy.matrix` takes it."""
+def render_json(plan: Plan, *, shards: int = MOST_SHARDS) -> str:
+    """The plan as a JSON document on one line, with `matrix` as a workflow's `strategy.matrix` takes it.
+
+    An entry of the matrix has a number, `shard`, and one or more image names, one a line, `image`.
+    """
     return json.dumps(
         {
             "base": plan.base,
             "touched": [image.name for image in plan.touched],
             "untouched": [image.name for image in plan.untouched],
-            "matrix": _matrix(plan),
+            "matrix": _matrix(plan, shards),
         }
     )
 
 
-def render_outputs(plan: Plan) -> dict[str, str]:
+def render_outputs(plan: Plan, *, shards: int = MOST_SHARDS) -> dict[str, str]:
     """The plan as outputs of a step: `touched` (true or false), `images` (one a line), `matrix` (JSON)."""
     return {
         "touched": "true" if plan.touched else "false",
         "images": "\n".join(image.name for image in plan.touched),
-        "matrix": json.dumps(_matrix(plan)),
+        "matrix": json.dumps(_matrix(plan, shards)),
     }
+
+
+def render_summary(plan: Plan) -> str | None:
+    """What a job that builds nothing has to say; None where there is something to build."""
+    if plan.touched:
+        return None
+    text = "### ci-budget: nothing to build\n\nThe change touches no image of the config.\n"
+    return text + "".join(f"\n- no longer gated: {code(name)}" for name in plan.removed)
 
 
 def render_text(plan: Plan) -> str:
@@ -108,11 +125,17 @@ def render_text(plan: Plan) -> str:
     head = f"{len(plan.touched)} of {len(plan.images)} images to build{since}"
     lines = [f"  build  {image.name}: {one_line(image.reason or '')}" for image in plan.touched]
     lines += [f"  skip   {image.name}: untouched" for image in plan.untouched]
+    lines += [f"  gone   {name}: the config names it no more, and nothing gates it" for name in plan.removed]
     return "\n".join([head, *lines]) + "\n"
 
 
-def _matrix(plan: Plan) -> dict[str, list[dict[str, str]]]:
-    return {"include": [{"image": image.name} for image in plan.touched]}
+def _matrix(plan: Plan, shards: int) -> dict[str, list[dict[str, str]]]:
+    """One image a job where that many jobs are allowed, else as even as it goes."""
+    names = [image.name for image in plan.touched]
+    groups = [names[start::shards] for start in range(min(shards, len(names)))]
+    return {
+        "include": [{"shard": str(number), "image": "\n".join(group)} for number, group in enumerate(groups, start=1)]
+    }
 
 
 class _Change:

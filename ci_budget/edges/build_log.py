@@ -6,13 +6,15 @@ the disk that the log is kept on.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, TextIO
 
 from ci_budget.core.text.workflow_text import format_command, neutralise_log_line
+from ci_budget.errors import UnmeasuredError
 
 STAGE_LIMIT = 16 * 1024 * 1024
 """Bytes of one stage's output that are kept; BuildKit itself clips a step's output at 2 MiB."""
@@ -101,19 +103,24 @@ class GroupedBuildLog:
 
 
 class FolderBuildLog:
-    """Keeps one file a stage, `NAME.log`, in a folder that is created when missing."""
+    """Keeps one file a stage, `NAME.log`, in a folder that is created when missing.
+
+    Every method but `close` after a failure raises UnmeasuredError when the disk refuses.
+    """
 
     def __init__(self, folder: Path, *, limit: int = STAGE_LIMIT) -> None:
         self._folder = folder
         self._limit = limit
         self._files: dict[str, BinaryIO] = {}
         self._written: dict[str, int] = {}
+        self._failed = False
 
     def stage_started(self, stage: str) -> None:
         """Open the stage's file; what an earlier entry wrote stays."""
         if stage not in self._files:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._files[stage] = (self._folder / self._name(stage)).open("ab")
+            with self._explained():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._files[stage] = (self._folder / self._name(stage)).open("ab")
 
     def line(self, stage: str, text: str) -> None:
         """Write one line; past the limit one notice is written, then nothing."""
@@ -125,18 +132,34 @@ class FolderBuildLog:
         self._written[stage] = written + len(data)
         if self._written[stage] > self._limit:
             data = f"(the rest of this stage's output is not kept: more than {self._limit} bytes)\n".encode()
-        self._files[stage].write(data)
+        with self._explained():
+            self._files[stage].write(data)
 
     def stage_ended(self, stage: str) -> None:
         """Make the stage's file whole on disk."""
         if stage in self._files:
-            self._files[stage].flush()
+            with self._explained():
+                self._files[stage].flush()
 
     def close(self) -> None:
         """Close every file."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        told = self._failed
+        while self._files:
+            _, file = self._files.popitem()
+            with contextlib.suppress(UnmeasuredError) if told else contextlib.nullcontext(), self._explained():
+                file.close()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What the disk refuses becomes an error for a person."""
+        try:
+            yield
+        except OSError as error:
+            self._failed = True
+            raise UnmeasuredError(
+                f"the build log cannot be written to {self._folder}: {error.strerror}",
+                mend="Name a folder that you may write, on a disk with room, with --report.",
+            ) from error
 
     def _name(self, stage: str) -> str:
         """A file name without surprises; stages whose names become alike get a number."""

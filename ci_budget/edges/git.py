@@ -1,4 +1,7 @@
-"""The repository, read through git's plumbing: commits, files at a revision, changed paths. Nothing is written."""
+"""The repository, read through git's plumbing: commits, files at a revision, changed paths.
+
+Nothing is written into it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ LARGEST_FILE = 16_000_000
 _REVISION = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_@./^~{}+-]{0,255}", re.ASCII)
 _OBJECT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _LARGEST_COMMIT_HEADER = 200
+_CHECKOUT_TIMEOUT = 1800.0
 _ENVIRONMENT = {
     "LC_ALL": "C",
     "GIT_TERMINAL_PROMPT": "0",
@@ -110,6 +114,47 @@ def changed_paths(repo: Path, base: str, head: str = "HEAD") -> list[str]:
     commits = [resolve(repo, revision) for revision in (base, head)]
     done = _git(repo, "diff-tree", "-r", "-z", "--name-only", "--no-renames", *commits)
     return [name.decode("utf-8", "surrogateescape") for name in done.stdout.split(b"\0") if name]
+
+
+def top_folder(repo: Path) -> Path:
+    """The top folder of the repository's checkout. Raises UnmeasuredError where there is none."""
+    return Path(_git(repo, "rev-parse", "--show-toplevel").text.removesuffix("\n"))
+
+
+def check_out(repo: Path, commit: str, *, into: Path, index: Path) -> None:
+    """Write the files of `commit` into the empty folder `into`, with the checkout's own filters and sparse patterns.
+
+    `index` is a file that is made beside it. The repository is only read: no index, no HEAD, no hook, no entry of
+    its own changes. Submodules become empty folders. Raises UnmeasuredError.
+    """
+    folder = _git(repo, "rev-parse", "--absolute-git-dir").text.removesuffix("\n")
+    settings = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.bare=false"]
+    done = processes.run(
+        ["git", f"--git-dir={folder}", f"--work-tree={into}", *settings, "read-tree", "--reset", "-u", commit],
+        env=_ENVIRONMENT | {"GIT_INDEX_FILE": str(index)},
+        cwd=into,
+        check=False,
+        timeout=_CHECKOUT_TIMEOUT,
+    )
+    if done.exit_code != 0:
+        raise UnmeasuredError(
+            f"git could not write the files of {commit[:12]}: {done.complaint}",
+            mend="In a partial clone, or with large file storage, fetch what that commit needs first.",
+        )
+
+
+def count_changes(repo: Path) -> int:
+    """How many files of the checkout are not as in its commit, new ones included, ignored ones not."""
+    done = _git(repo, "status", "--porcelain", "-z", "--no-renames")
+    return sum(1 for entry in done.stdout.split(b"\0") if entry)
+
+
+def list_submodules(repo: Path, commit: str) -> list[str]:
+    """The paths of a commit's submodules."""
+    listed = _git(repo, "ls-tree", "-r", "-z", "--full-tree", commit).stdout.split(b"\0")
+    return [
+        line.split(b"\t", 1)[1].decode("utf-8", "surrogateescape") for line in listed if line.startswith(b"160000 ")
+    ]
 
 
 _REASONS = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ci_budget.errors import UnmeasuredError
+from ci_budget.errors import ConfigError, UnmeasuredError
 
 LARGEST_EVENT = 25 * 1024 * 1024
 """Bytes; GitHub caps a webhook's payload at 25 MB."""
@@ -38,6 +38,18 @@ _OUTPUT_NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkflowRun:
+    """The run that started this workflow (event workflow_run). `branch` and `owner` are its head's, maybe a fork's."""
+
+    id: int
+    event: str
+    conclusion: str
+    head_sha: str
+    branch: str | None
+    owner: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class GitHubContext:
     """What GitHub says of this run. Outside GitHub Actions everything is empty and nothing is written."""
 
@@ -56,6 +68,11 @@ class GitHubContext:
     base_sha: str | None = None
     head_sha: str | None = None
     is_fork: bool = False
+    labels: tuple[str, ...] = ()
+    """The pull request's labels. Whoever may label it may set them, so they ask and never decide."""
+    run_url: str | None = None
+    """The page of this run; of the run that started this one, where one did."""
+    workflow_run: WorkflowRun | None = None
     output_file: Path | None = None
     summary_file: Path | None = None
 
@@ -114,6 +131,7 @@ def read_context(environ: Mapping[str, str]) -> GitHubContext:
     base_sha = head_sha = None
     number = None
     is_fork = False
+    labels: tuple[str, ...] = ()
     proposes = event in ("pull_request", "pull_request_target", "merge_group")
     if event == "merge_group":
         base_sha = _sha(_at(payload, "merge_group", "base_sha"))
@@ -124,7 +142,9 @@ def read_context(environ: Mapping[str, str]) -> GitHubContext:
         found = _at(payload, "pull_request", "number")
         number = found if isinstance(found, int) and not isinstance(found, bool) else None
         origin = _at(payload, "pull_request", "head", "repo", "full_name")
+        labels = _names(_at(payload, "pull_request", "labels"))
         is_fork = not isinstance(origin, str) or repository is None or origin.casefold() != repository.casefold()
+    started_by = _workflow_run(payload) if event == "workflow_run" else None
     return GitHubContext(
         in_actions=True,
         event_name=event,
@@ -140,9 +160,21 @@ def read_context(environ: Mapping[str, str]) -> GitHubContext:
         base_sha=base_sha,
         head_sha=head_sha,
         is_fork=is_fork,
+        labels=labels,
+        run_url=_run_page(environ, started_by.id if started_by is not None else environ.get("GITHUB_RUN_ID", "")),
+        workflow_run=started_by,
         output_file=_path(environ, "GITHUB_OUTPUT"),
         summary_file=_path(environ, "GITHUB_STEP_SUMMARY"),
     )
+
+
+def read_token(environ: Mapping[str, str]) -> str:
+    """The token for GitHub's API. Raises ConfigError, with what to do, where there is none."""
+    token = environ.get("GITHUB_TOKEN", "").strip()
+    if not token:
+        mend = "In a workflow: `env: {GITHUB_TOKEN: ${{ github.token }}}`, and the permission to write what is written."
+        raise ConfigError("there is no token for GitHub: the variable GITHUB_TOKEN is empty", mend=mend)
+    return token
 
 
 def runner_folders(environ: Mapping[str, str]) -> list[Path]:
@@ -188,6 +220,35 @@ def _at(value: Any, *keys: str) -> Any:
             return None
         value = value.get(key)
     return value
+
+
+def _names(labels: Any) -> tuple[str, ...]:
+    found = [_at(label, "name") for label in labels] if isinstance(labels, list) else []
+    return tuple(name for name in found if isinstance(name, str))
+
+
+def _run_page(environ: Mapping[str, str], run: str | int) -> str | None:
+    server, repository = (environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY"))
+    return f"{server.rstrip('/')}/{repository}/actions/runs/{run}" if server and repository and str(run) else None
+
+
+def _workflow_run(payload: object) -> WorkflowRun | None:
+    run = _at(payload, "workflow_run")
+    ident, sha = _at(run, "id"), _sha(_at(run, "head_sha"))
+    if not isinstance(ident, int) or isinstance(ident, bool) or sha is None:
+        return None
+    event, conclusion, branch, owner = (
+        found if isinstance(found, str) else None
+        for found in (
+            _at(run, "event"),
+            _at(run, "conclusion"),
+            _at(run, "head_branch"),
+            _at(run, "head_repository", "owner", "login"),
+        )
+    )
+    return WorkflowRun(
+        id=ident, event=event or "", conclusion=conclusion or "", head_sha=sha, branch=branch, owner=owner
+    )
 
 
 def _sha(value: object) -> str | None:

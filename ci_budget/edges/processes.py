@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -160,6 +161,11 @@ def start(
     except FileNotFoundError as error:
         raise _missing(words[0], error) from error
     return Running(command=words, process=process)
+
+
+def ended_with_us(command: Sequence[str | Path]) -> list[str | Path]:
+    """The command, interrupted (SIGINT) by the kernel when this process dies, even of SIGKILL; where setpriv is."""
+    return ["setpriv", "--pdeathsig=INT", *command] if shutil.which("setpriv") else list(command)
 
 
 @contextlib.contextmanager

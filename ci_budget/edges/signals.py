@@ -11,16 +11,16 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-from ci_budget.errors import CiBudgetError, InterruptedRunError, TerminatedRunError
+from ci_budget.errors import EndedRunError, InterruptedRunError, TerminatedRunError
 
 _depth = 0
-_pending: CiBudgetError | None = None
+_pending: EndedRunError | None = None
 _raised = False
 
 
 def _handle(number: int, _frame: FrameType | None) -> None:
     global _pending, _raised
-    error: CiBudgetError
+    error: EndedRunError
     if number == signal.SIGINT:
         error = InterruptedRunError("interrupted; everything was cleaned up")
     else:

@@ -1,7 +1,7 @@
 """An engine as a runner has it, alone on a filesystem of its own: levels there are the test's and nobody else's.
 
 It is one of the tool's sandboxes without its ballast, held open by a process of its own until that one's standard
-input ends: `python -m tests.engine.quiet_host STATE_FOLDER`.
+input ends: `python -m tests.engine.quiet_host STATE_FOLDER BYTES`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci_budget.edges.base_images import find_bases
-from ci_budget.edges.docker_engine import DockerEngine
-from ci_budget.edges.sandbox import sandbox
-from ci_budget.edges.seeds import SeedStore
+from ci_budget.edges.engine.base_images import find_bases
+from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.sandbox.private_sandbox import sandbox
+from ci_budget.edges.sandbox.seeds import SeedStore
 from tests.engine.projects import MB
 
 SIZE = 1000 * MB
@@ -66,10 +66,13 @@ class QuietHost:
 
 
 @contextlib.contextmanager
-def quiet_host(state: Path) -> Iterator[QuietHost]:
-    """Start one that has the busybox base, which the engine of the environment must have."""
+def quiet_host(state: Path, size: int = SIZE) -> Iterator[QuietHost]:
+    """Start one of `size` bytes that has the busybox base, which the engine of the environment must have."""
     with subprocess.Popen(
-        [sys.executable, "-m", __name__, str(state)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", __name__, str(state), str(size)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -80,17 +83,17 @@ def quiet_host(state: Path) -> Iterator[QuietHost]:
         assert child.wait(60) == 0
 
 
-def main(state: Path) -> None:
+def main(state: Path, size: int) -> None:
     """Hold a sandbox open until standard input ends."""
     address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     with contextlib.closing(DockerEngine(address)) as owner:
         bases = find_bases({BASE: None}, platform=None, host=owner)
     seeds = SeedStore(state, limit=0, reserve=0)
-    with sandbox(state, budget=SIZE, reserve=0, bases=bases, settings={}, seeds=seeds, say=lambda _: None) as box:
+    with sandbox(state, budget=size, reserve=0, bases=bases, settings={}, seeds=seeds, say=lambda _: None) as box:
         box.ballast.unlink()
         print(box.docker_host, box.mount, flush=True)
         sys.stdin.read()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -168,6 +168,8 @@ def test_the_measured_image_is_loaded_exported_and_pushed(
     manifest = local_registry.manifest("team/web", "1")
     assert manifest.digest == digest
     assert manifest.config_digest == image
+    _, pushed = local_registry.document("team/web", digest)
+    assert done.metric("compressed_size")["value"] == sum(layer["size"] for layer in pushed["layers"]) > 0
     assert not [path for path in archive.parent.iterdir() if "partial" in path.name]
 
 

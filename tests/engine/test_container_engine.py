@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.sites.host_turns import host_turn
 from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import MB, Project
 from tests.engine_access import CLONE, Engine
@@ -137,6 +141,84 @@ def test_a_container_removed_by_force_leaves_no_loop_device(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "removed what the killed run" in done.stderr
+
+
+def _run(project: Project, user: SocketUser, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*user.prefix, "/usr/bin/python3", "-P", "-m", "ci_budget", *words],
+        cwd=project.folder,
+        env={**os.environ, **user.env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_prune_takes_what_sandboxes_left_and_says_what_it_cannot(
+    socket_user: SocketUser, tmp_path: Path, busybox_base: str, engine: Engine, leftovers: LeftoverWatch
+) -> None:
+    project = Project(folder=tmp_path / "project")
+    project.write(DOCKERFILE)
+    dead = Path("/var/lib/ci-budget/sandboxes/0dead1de")
+    dead.mkdir(parents=True)
+    try:
+        doctor = json.loads(_run(project, socket_user, "doctor", "--format", "json").stdout)
+        found = {one["check"]: one for one in doctor["checks"]}["leftovers"]
+        assert found["status"] == "skipped"
+        assert "in /var/lib/ci-budget only root sees whether anybody owns them" in found["message"]
+
+        project.write(DOCKERFILE, disk={"sandbox_image": "test/no-such-image:1"})
+        done = _run(project, socket_user, "prune")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert dead.exists()
+        assert done.stderr == (
+            "not looked at: /var/lib/ci-budget is root's, and the engine has no image to start a privileged container "
+            "from (a check makes one)\n"
+        )
+
+        project.write(DOCKERFILE)
+        engine.docker("create", "--label=ci-budget=web", f"--name=left-{os.getpid()}", busybox_base, "true")
+        assert _check(project, socket_user).returncode == 0  # makes the image, mends what is dead
+        dead.mkdir(parents=True)
+        done = _run(project, socket_user, "prune", "--target-free", "1MB")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "sandbox 0dead1de" in done.stdout
+        assert not dead.exists()
+        assert f"left-{os.getpid()}" not in engine.docker("ps", "--all", "--format={{.Names}}")
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            dead.rmdir()
+
+
+def test_host_measurements_of_two_users_take_turns(
+    socket_user: SocketUser, tmp_path: Path, busybox_base: str, engine: Engine, leftovers: LeftoverWatch
+) -> None:
+    """The lock is the engine's, not the state folder's. Root holds it here; the user waits, and then measures."""
+    project = Project(folder=tmp_path / "project", budget="90GB")
+    project.write("FROM test/busybox\nRUN true\n", disk={"mode": "host", "reserve": "1MB"})
+    with contextlib.closing(DockerEngine(engine.docker_host)) as own, contextlib.ExitStack() as turn:
+        turn.enter_context(host_turn(own, lambda _: None))
+        with subprocess.Popen(
+            [*socket_user.prefix, *_command(project)],
+            cwd=project.folder,
+            env={**os.environ, **socket_user.env},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as child:
+            assert child.stderr is not None
+            holder = f"another ci-budget (process {os.getpid()} of root)"
+            try:
+                assert f"waiting: {holder} is measuring on this host's engine\n" in child.stderr
+            finally:
+                turn.close()
+            said = child.stderr.read()
+    done = project.result(child.returncode)
+    if child.returncode == 3:  # somebody else's sandbox came or went on this machine's disk meanwhile
+        assert "a sandbox of another check" in done.image["failure"]["message"]
+    else:
+        assert child.returncode == 0, said
+        assert done.image["disk"]["mode"] == "host"
 
 
 def _attached() -> str:

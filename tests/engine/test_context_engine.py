@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ci_budget.edges.context_files import measure_context, read_ignore_rules
+from ci_budget.edges.files.context_files import measure_context, read_ignore_rules
 from ci_budget.edges.processes import run
 from ci_budget.errors import ConfigError
 from tests import context_table
@@ -16,6 +16,8 @@ from tests.context_table import write_tree
 from tests.engine.context_cases import KINDS, Case, list_seeds, make_case
 from tests.engine_access import Engine
 from tests.ignore_table import TABLE
+
+pytestmark = pytest.mark.shared
 
 MOST_REFUSED = 3
 """As many of the cases that we refuse on the way are given to the engine, one by one."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import subprocess
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.sites.disk_room import promise
+from ci_budget.edges.sites.host_turns import host_turn, host_turns_halted
+from ci_budget.edges.sites.state import claimed
+from tests.engine.background import RunningCheck, running_check
 from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import MB, MIB, Project
 from tests.engine.quiet_host import QuietHost, quiet_host
@@ -151,7 +158,7 @@ def test_the_reserve_of_the_host_is_not_taken(project: Project, host: QuietHost,
     project.write("FROM test/busybox\nRUN true\n", disk={"mode": "host", "reserve": "5GB"})
     done = project.check(env=host.env)
     assert done.exit_code == 3, done.stdout + done.stderr
-    assert "no more than the reserve of 5.00 GB" in done.words
+    assert "this build needs 5.00 GB that must stay free (disk.reserve); 1,000 inodes" in done.words
     assert "building stage" not in done.stderr
 
 
@@ -163,23 +170,69 @@ def test_a_burst_within_the_budget_passes(project: Project, host: QuietHost, lef
     assert done.exit_code == 0, done.stdout + done.stderr
 
 
-def test_two_checks_at_once_take_turns(project: Project, host: QuietHost, leftovers: LeftoverWatch) -> None:
-    project.write("FROM test/busybox\nRUN sleep 5\n", disk=DISK)
-    second = Project(folder=project.folder.with_name("second"))
-    second.write("FROM test/busybox\nRUN true\n", disk=DISK)
-    with subprocess.Popen(
-        project.command(),
-        cwd=project.folder,
-        env={**os.environ, **host.env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as child:
-        assert child.stderr is not None
-        assert any("RUN sleep" in line for line in child.stderr)
-        done = second.check(env=host.env)
-        assert child.poll() is not None  # it waited
-        child.communicate()
-        assert child.returncode == 0
+def test_measurements_take_turns(project: Project, host: QuietHost, leftovers: LeftoverWatch) -> None:
+    project.write("FROM test/busybox\nRUN sleep 2\n", disk=DISK)
+    with contextlib.closing(DockerEngine(host.docker_host)) as engine, contextlib.ExitStack() as turn:
+        turn.enter_context(host_turn(engine, pytest.fail))
+        with running_check(project, env=host.env) as check:
+            _await(check, "waiting")
+            holder = f"another ci-budget (process {os.getpid()} of root)"
+            assert f"waiting: {holder} is measuring on this host's engine\n" in check.said
+            assert "building" not in check.said
+            turn.close()
+            _await(check, "RUN sleep")
+            with host_turns_halted(engine) as halted:
+                assert halted is False
+            assert check.finish().exit_code == 0
+        with host_turns_halted(engine) as halted:
+            assert halted is True
+
+
+def test_a_sandbox_on_the_same_disk_falsifies_nothing(
+    project: Project, host: QuietHost, leftovers: LeftoverWatch
+) -> None:
+    """Its whole file would count as the build's: not measured, and neither passed nor failed."""
+    project.write("FROM test/busybox\nRUN sleep 2\n", disk=DISK)
+    with running_check(project, env=host.env) as check:
+        _await(check, "RUN sleep")
+        with claimed(host.mount / "ci-budget-state") as claim:
+            promise(claim, 0)
+            done = check.finish()
+    shutil.rmtree(host.mount / "ci-budget-state")
+    assert done.exit_code == 3, done.stdout + done.stderr
+    assert "a sandbox of another check began or ended on the disk of" in done.image["failure"]["message"]
+    assert done.metric("peak_disk")["value"] is None
+
+
+def _await(check: RunningCheck, text: str) -> None:
+    """Wait until the check says so; raises AssertionError when it ends before."""
+    while text not in check.said:
+        assert check.process.poll() is None, check.said
+        time.sleep(0.05)
+
+
+def test_what_a_killed_run_made_on_the_engine_goes_with_the_next(
+    project: Project, host: QuietHost, leftovers: LeftoverWatch
+) -> None:
+    project.write("FROM test/busybox AS a\nRUN head -c 9 /dev/urandom > /a\nFROM a\nRUN sleep 300\n", disk=DISK)
+    cache, images = host.cache(), host.images()
+    with running_check(project, env=host.env) as check:
+        deadline = time.monotonic() + 60
+        while "RUN sleep" not in check.said and time.monotonic() < deadline:
+            time.sleep(0.05)
+        check.kill()
+    assert host.cache() - cache, "the kill left nothing, so this test shows nothing"
+    project.write("FROM test/busybox\nRUN echo the user builds this meanwhile > /kept\n", disk=DISK)
+    time.sleep(3)  # what the engine makes in the first seconds still counts as the killed run's
+    host.build(project.folder)
+    kept = host.cache()
+
+    project.write("FROM test/busybox\nRUN true\n", disk=DISK)
+    done = project.check(env=host.env)
+
     assert done.exit_code == 0, done.stdout + done.stderr
-    assert f"waiting: another ci-budget (process {child.pid}) is measuring on this host's engine" in done.stderr
+    assert "removed what a killed run left on the runner's engine" in done.stderr
+    assert cache <= host.cache() < kept
+    assert len(host.cache() - cache) > 0  # the user's own build
+    assert images <= host.images()
+    assert not [name for name in host.images() if name.startswith("ci-budget.local/")]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from ci_budget.edges.sites.state import state_directory
+from tests.engine.background import running_check
 from tests.engine.leftovers import LeftoverWatch, find_leftovers
 from tests.engine.projects import Project
 from tests.engine_access import Engine
@@ -46,3 +50,22 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(
     assert again.exit_code == 0, again.stdout + again.stderr
     assert "removed what the killed run" in again.stderr
     assert set(find_leftovers(engine)) <= leftovers.before
+
+
+def test_an_engine_that_ends_in_the_middle_is_no_fault_of_the_build(project: Project, leftovers: LeftoverWatch) -> None:
+    with running_check(project) as check:
+        deadline = time.monotonic() + 60
+        while "RUN dd" not in check.said and time.monotonic() < deadline:
+            time.sleep(0.05)
+        (owner,) = (
+            file
+            for file in (state_directory() / "sandboxes").glob("*/owner")
+            if file.read_text().strip() == str(check.process.pid)
+        )
+        os.kill(int(Path("/run/ci-budget", owner.parent.name, "dockerd.pid").read_text()), signal.SIGKILL)
+        done = check.finish()
+
+    assert done.exit_code == 3, done.stdout + done.stderr
+    assert done.image["failure"]["kind"] == "environment"
+    assert "the engine ended, or answers no more, while it built" in done.image["failure"]["message"]
+    leftovers.assert_none()

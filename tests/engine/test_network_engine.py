@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ci_budget.edges.state import state_directory
+from ci_budget.edges.sites.state import state_directory
 from tests.engine.background import GATEWAY, RunningCheck, WebServer, running_check
 from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import MB, MIB, Project

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ci_budget.edges.base_images import find_bases
-from ci_budget.edges.docker_engine import DockerEngine
-from ci_budget.edges.sandbox import sandbox
-from ci_budget.edges.seeds import SeedStore
-from ci_budget.edges.state import state_directory
+from ci_budget.edges.engine.base_images import find_bases
+from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.sandbox.private_sandbox import sandbox
+from ci_budget.edges.sandbox.seeds import SeedStore
+from ci_budget.edges.sites.state import state_directory
 from tests.engine.projects import COMMAND
 from tests.engine_access import Engine
 

@@ -77,6 +77,7 @@ def project(tmp_path: Path, busybox_base: str) -> Project:
     """A project of one small image whose limits are tight."""
     made = Project(folder=tmp_path / "project")
     made.write(SMALL, budgets={"image_size": "10MB", "layers": 2})
+    _rewrite(made.folder / "ci-budget.yml", lambda data: data.update(history={"url": f"sqlite:///{tmp_path}/history"}))
     return made
 
 
@@ -163,6 +164,7 @@ def test_a_pull_request_that_raises_its_own_limits_still_fails(
     assert "imits changed here" in done.stdout
     report = (done.folder / "report.md").read_text()
     assert "images.web.budgets.image_size" in report.replace("\\", "")
+    assert not (folder.parent / "history").exists()  # a proposal writes none
 
 
 @pytest.mark.parametrize("way", ["other name", "link", "nearer"])

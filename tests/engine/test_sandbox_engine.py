@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -13,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from ci_budget.edges.filesystem import read_usage
-from ci_budget.edges.loop_filesystem import file_size_for
-from ci_budget.edges.sandbox import Sandbox, sandbox
-from ci_budget.edges.seeds import SeedStore
-from ci_budget.edges.state import state_directory
+from ci_budget.edges.host.filesystem import read_usage
+from ci_budget.edges.sandbox.loop_filesystem import file_size_for
+from ci_budget.edges.sandbox.private_sandbox import Sandbox, sandbox
+from ci_budget.edges.sandbox.seeds import SeedStore
+from ci_budget.edges.sites.state import state_directory
 from tests.engine.background import GATEWAY, WebServer, running_check
-from tests.engine.image_registry import ImageRegistry
 from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import MB, MIB, Project
+from tests.engine.registry import registry
 from tests.engine_access import Engine
 
 CONTAINERD = Path("/run/containerd/containerd.sock")
@@ -135,16 +136,17 @@ def test_no_seed_is_kept_where_none_may_be(project: Project, state: Path, leftov
 
 
 def test_a_pinned_base_works_without_its_registry(
-    project: Project, engine: Engine, busybox_base: str, state: Path, leftovers: LeftoverWatch
+    project: Project, engine: Engine, busybox_base: str, state: Path, tmp_path: Path, leftovers: LeftoverWatch
 ) -> None:
-    with ImageRegistry(engine, busybox_base) as registry:
-        name = f"{registry.address}/test/pinned"
+    with registry(tmp_path) as images:
+        manifest = images.publish(engine, busybox_base, "test/pinned:1")
+        name = f"{images.address}/test/pinned"
         engine.docker("pull", "--quiet", f"{name}:1")
-    pinned = f"{name}@{registry.digest}"
+    pinned = f"{name}@{manifest.digest}"
     try:
         project.write(
             f"FROM {pinned} AS one\nRUN echo here > /here\n"
-            f"FROM {name}:other-tag@{registry.digest}\n"
+            f"FROM {name}:other-tag@{manifest.digest}\n"
             f"COPY --from={pinned} /bin/busybox /copy\nCOPY --from=one /here /here\n"
         )
         first, second = project.check(), project.check()
@@ -153,31 +155,30 @@ def test_a_pinned_base_works_without_its_registry(
 
     for done in (first, second):
         assert done.exit_code == 0, done.stdout + done.stderr
-        assert {found["image_id"] for found in done.image["bases"]} == {registry.image_id}
+        assert {found["image_id"] for found in done.image["bases"]} == {manifest.config_digest}
         assert (done.metric("layers")["inherited"], done.metric("layers")["own"]) == (1, 2)
     assert "bringing in" in first.stderr
     assert "bringing in" not in second.stderr
 
 
 def test_a_base_that_only_a_registry_has_is_pulled_once(
-    project: Project, engine: Engine, busybox_base: str, state: Path, leftovers: LeftoverWatch
+    project: Project, engine: Engine, busybox_base: str, state: Path, tmp_path: Path, leftovers: LeftoverWatch
 ) -> None:
-    with ImageRegistry(engine, busybox_base) as registry:
-        project.write(f"FROM {registry.address}/test/far:1\nRUN true\n")
+    with registry(tmp_path) as images:
+        manifest = images.publish(engine, busybox_base, "test/far:1")
+        project.write(f"FROM {images.address}/test/far:1\nRUN true\n")
         first = project.check()
-        asked = len(registry.asked)
-        pinned = f"{registry.address}/test/far@{registry.digest}"
+        pinned = f"{images.address}/test/far@{manifest.digest}"
         project.write(f"FROM {pinned}\nRUN true\n")
         third = project.check()
-    project.write(f"FROM {registry.address}/test/far:1\nRUN true\n")
+    project.write(f"FROM {images.address}/test/far:1\nRUN true\n")
     second = project.check()
 
     for done in (first, second, third):
         assert done.exit_code == 0, done.stdout + done.stderr
-        assert [found["image_id"] for found in done.image["bases"]] == [registry.image_id]
-    assert asked > 0
+        assert [found["image_id"] for found in done.image["bases"]] == [manifest.config_digest]
     assert "bringing in" not in second.stderr
-    assert engine.docker("image", "ls", "--quiet", registry.address + "/test/far") == ""
+    assert engine.docker("image", "ls", "--quiet", images.address + "/test/far") == ""
 
 
 @contextmanager
@@ -245,21 +246,37 @@ def fill(file: Path) -> None:
                     raise
 
 
-def test_the_hosts_reserve_stops_the_run_before_it_begins(project: Project, leftovers: LeftoverWatch) -> None:
-    """Counted is what a user may have (`f_bavail`): on some disks far less than what is free."""
+def test_a_disk_without_room_stops_the_run_before_it_begins(project: Project, leftovers: LeftoverWatch) -> None:
+    """Every number is named. Counted is what a user may have (`f_bavail`): on some disks far less than what is free."""
     usage = read_usage(state_directory())
     reserve = usage.available + 10**10
-    project.write("FROM test/busybox\nRUN true\n", disk={"reserve": reserve})
+    project.write("FROM test/busybox\nRUN true\n", disk={"reserve": reserve}, budgets={"image_size": "5TB"})
 
     done = project.check()
 
     assert done.exit_code == 3, done.stdout + done.stderr
-    said = " ".join(done.image["failure"]["message"].split())
-    assert f"the sandbox takes {file_size_for(300 * MB) / MB:.0f} MB" in said
-    assert f"and {reserve / 10**9:.1f} GB must stay free (disk.reserve)" in said
-    assert " GB available" in said
+    said = done.image["failure"]["message"]
+    assert re.fullmatch(
+        rf"no room to build: {state_directory()} \(ext4 on /\S*(, .*)?\) has [\d.]+ GB and [\d,]+ inodes available; "
+        rf"this build needs [\d.]+ GB \({file_size_for(300 * MB) / MB:.0f} MB for the sandbox \(disk.budget 300 MB\) "
+        rf"and {reserve / 10**9:.1f} GB that must stay free \(disk.reserve\).*\); 10.0 TB free before it starts "
+        r"\(disk.free_factor 2 x 5.00 TB, the image's size by budgets.image_size\); 1,000 inodes; engine \d+\S*, "
+        r"buildx 0\.\d+\S*, the engine's data in /\S* \(\w+ on /\S*, (no|a) partition of its own, [\d.]+ GB "
+        r"available\)",
+        said,
+    ), said
+    mend = done.image["failure"]["mend"]
+    assert re.match(
+        r"`ci-budget prune` would free about [\d.]+ \w?B there, `ci-budget prune --engine` would free", mend
+    )
     assert "bringing in" not in done.stderr
     assert done.metric("peak_disk")["value"] is None
+
+    project.write("FROM test/busybox\nRUN true\n", budgets={"image_size": "5TB"})
+    done = project.check()
+    assert done.exit_code == 3, done.stdout + done.stderr
+    assert "building stage" not in done.stderr
+    assert "10.0 TB free before it starts" in done.image["failure"]["message"]
 
 
 @pytest.mark.parametrize("kind", ["running", "stale"])
@@ -335,9 +352,11 @@ def listing(folder: Path) -> list[tuple[str, int]]:
 def test_the_host_daemons_settings_reach_the_sandbox(
     project: Project, engine: Engine, busybox_base: str, tmp_path: Path, leftovers: LeftoverWatch
 ) -> None:
-    with ImageRegistry(engine, busybox_base) as registry, WebServer() as web:
+    name = f"test/mirrored-{secrets.token_hex(4)}:1"
+    with registry(tmp_path) as images, WebServer() as web:
+        manifest = images.publish(engine, busybox_base, name)
         settings = {
-            "registry-mirrors": [f"http://{registry.address}"],
+            "registry-mirrors": [f"http://{images.address}"],
             "insecure-registries": ["192.0.2.0/24", "registry.example.test:5000"],
             "dns": ["192.0.2.53"],
             "dns-search": ["builds.example.test"],
@@ -348,7 +367,6 @@ def test_the_host_daemons_settings_reach_the_sandbox(
             "data-root": "/nowhere",
             "live-restore": True,
         }
-        name = f"test/mirrored-{secrets.token_hex(4)}:1"
         project.write(f"FROM {name}\nRUN cat /etc/resolv.conf && wget -q -O- http://{GATEWAY}:{web.port}/hold\n")
         with daemon_json(tmp_path, settings) as prefix, running_check(project, prefix=prefix) as check:
             web.wait_for("/hold", check)
@@ -363,8 +381,8 @@ def test_the_host_daemons_settings_reach_the_sandbox(
             done = check.finish()
 
     assert done.exit_code == 0, done.stdout + done.stderr
-    assert [found["image_id"] for found in done.image["bases"]] == [registry.image_id], "pulled through the mirror"
-    assert said[0] == f'["http://{registry.address}/"]'
+    assert [found["image_id"] for found in done.image["bases"]] == [manifest.config_digest], "pulled through the mirror"
+    assert said[0] == f'["http://{images.address}/"]'
     assert "192.0.2.0/24" in said[1]
     assert said[2:4] == ["http://192.0.2.9:3128", "127.0.0.0/8"]
     assert "own-runc" in said[4].split(",")

@@ -26,6 +26,8 @@ from ci_budget.errors import ConfigError
 from tests.dockerfile_corpus import CONTEXT, Case, cases
 from tests.engine_access import Engine
 
+pytestmark = pytest.mark.shared
+
 BUILT = cases("built")
 REFUSED = cases("refused")
 TRIGGERS = ["RUN echo trigger", "ENV TRIGGERED=1", "WORKDIR /triggered", "LABEL a=b"]

@@ -171,8 +171,17 @@ def _failing(changed: list[LimitChange]) -> ImageReport:
             )
         ],
         contributors=[
-            Contributor(kind="package", name="torch", before=None, after=1_100 * MB, delta=1_100 * MB, stage="builder"),
-            Contributor(kind="package", name="scipy", before=200 * MB, after=90 * MB, delta=-110 * MB),
+            Contributor(
+                kind="this-change",
+                name="torch 2.13.0 -> 2.14.1",
+                before=900 * MB,
+                after=2_910 * MB,
+                delta=2_010 * MB,
+                stage="runtime",
+                line=5,
+            ),
+            Contributor(kind="dependency-drift", name="scipy 1.16", before=200 * MB, after=90 * MB, delta=-110 * MB),
+            Contributor(kind="this-change", name="other files", before=None, after=None, delta=MB),
         ],
         smoke=SmokeReport(
             command=["python", "-c", "import torch"], passed=True, exit_code=0, seconds=3.21, gpu="none, on the CPU",

@@ -94,7 +94,7 @@ def test_an_error_is_annotated_summed_up_and_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("error", "code"), [(TerminatedRunError("terminated"), 143), (BuildFailedError("no"), 4)])
-def test_the_exit_code_is_the_error_s(tmp_path: Path, error: Exception, code: int) -> None:
+def test_the_exit_code_is_the_error_s(tmp_path: Path, error: BaseException, code: int) -> None:
     def check(_arguments: Sequence[str]) -> int:
         raise error
 

@@ -133,7 +133,7 @@ def test_a_failed_build_is_annotated_once_on_its_line() -> None:
     failure = Failure(kind="ceiling", message="the disk budget was hit", stage="build", line=4, mend="Raise it.")
     found = image("a", exit_code=1, verdict=Verdict.FAIL, metrics=metrics, failure=failure)
     assert render_annotations(report(found)) == (
-        "::error title=a%3A ceiling (stage build),file=a/Dockerfile,line=4::the disk budget was hit Raise it.\n"
+        "::error title=a%3A ceiling (stage build),file=a/Dockerfile,line=4::the disk budget was hit. Raise it.\n"
         "::error title=a%3A context_size,file=a/Dockerfile,line=9::9 > 5\n"
     )
 

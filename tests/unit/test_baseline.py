@@ -14,7 +14,7 @@ from ci_budget.core.gate.judgement import GateOptions, judge_image, judge_run
 from ci_budget.core.records.baseline import Baseline, find_entry, parse_baseline, render_baseline
 from ci_budget.core.records.baseline_update import accept_report
 from ci_budget.core.records.report import Failure, ImageReport, Report, SmokeReport
-from ci_budget.edges.baseline_file import change_baseline, read_baseline
+from ci_budget.edges.files.baseline_file import change_baseline, read_baseline
 from ci_budget.errors import ConfigError, ExitCode
 from tests.unit.report_samples import (
     GB,

@@ -104,3 +104,14 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
     code, _, err = run(tmp_path, "update", "--report", "report", "--raise", "size")
     assert code == 2
     assert "'size' is no metric of a baseline" in err
+
+
+def test_an_update_says_what_the_ignore_file_lacks(tmp_path: Path) -> None:
+    project(tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    code, out, err = run(tmp_path, "update", "--report", "report")
+    assert (code, err) == (0, "")
+    hint = "add `.ci-budget/` to .dockerignore: it lies in the context of app, which each new baseline would change"
+    assert out.splitlines()[-1] == hint
+    (tmp_path / ".dockerignore").write_text(".ci-budget/\n")
+    assert hint not in run(tmp_path, "update", "--report", "report")[1]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
+
 from ci_budget.edges.build_log import FolderBuildLog, GroupedBuildLog, TeeBuildLog
+from ci_budget.errors import UnmeasuredError
 
 
 def grouped(*, limit: int = 1000) -> tuple[io.StringIO, GroupedBuildLog]:
@@ -116,3 +119,19 @@ def test_endless_output_is_cut_in_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.log").read_text() == (
         "0123456789\n(the rest of this stage's output is not kept: more than 20 bytes)\n"
     )
+
+
+def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "app.log").symlink_to("/dev/full")
+    log = FolderBuildLog(tmp_path)
+    log.line("app", "text")
+    with pytest.raises(
+        UnmeasuredError, match=f"the build log cannot be written to {tmp_path}: No space left on device"
+    ):
+        log.stage_ended("app")
+    log.close()
+
+    log = FolderBuildLog(tmp_path)
+    log.line("app", "text")
+    with pytest.raises(UnmeasuredError, match="the build log cannot be written"):
+        log.close()

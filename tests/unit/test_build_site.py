@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ci_budget.edges.build_site import Watchdog
-from ci_budget.edges.buildx import Cancel
-from ci_budget.edges.filesystem import Usage
+from ci_budget.edges.engine.buildx import Cancel
+from ci_budget.edges.host.filesystem import Usage
+from ci_budget.edges.sites.build_site import Watchdog
 
 MB = 1_000_000
 DISK = 100_000 * MB

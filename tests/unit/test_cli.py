@@ -236,10 +236,12 @@ def test_check_takes_every_option(checked: list[CheckOptions]) -> None:
     assert main(
         ["check", "--config", "c.yml", "--image", "web", "--context", "ctx", "--file", "D", "--target", "t",
          "--build-arg", "A=b c", "--build-arg", "D", "--disk-mode", "host", "--disk-budget", "20GB", "--warm",
-         "--baseline", "b.json", "--require-baseline", "--report", "r",
+         "--baseline", "b.json", "--require-baseline", "--report", "r", "--sarif", "--junit",
          "--format", "json", "--output", "o", "--fail-on", "warn", "--exit-zero", "--push", "p", "--load",
          "--export", "e"]
     ) == 0  # fmt: skip
+    assert main(["check", "--against", "main"]) == 0
+    assert main(["check", "--no-build", "registry://localhost:5000/web:1"]) == 0
     assert checked == [
         CheckOptions(color="never", verbose=2),
         CheckOptions(
@@ -255,6 +257,8 @@ def test_check_takes_every_option(checked: list[CheckOptions]) -> None:
             baseline=Path("b.json"),
             require_baseline=True,
             report=Path("r"),
+            sarif=True,
+            junit=True,
             format="json",
             output=Path("o"),
             fail_on="warn",
@@ -263,11 +267,13 @@ def test_check_takes_every_option(checked: list[CheckOptions]) -> None:
             load=True,
             export=Path("e"),
         ),
+        CheckOptions(against="main"),
+        CheckOptions(no_build="registry://localhost:5000/web:1"),
     ]
     untried = {field.name for field in dataclasses.fields(CheckOptions)} - {
         field.name
         for field in dataclasses.fields(CheckOptions)
-        if getattr(checked[1], field.name) != getattr(CheckOptions(), field.name)
+        if any(getattr(one, field.name) != getattr(CheckOptions(), field.name) for one in checked[1:])
     }
     assert untried == {"color", "verbose"}
 

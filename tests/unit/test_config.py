@@ -223,7 +223,7 @@ def test_a_config_is_written_and_read_back() -> None:
             "smoke": {"command": ["true"], "timeout": "3m"},
         },
         disk={"free_factor": "1.5", "budget": "20GB"},
-        findings={"ignore": [{"rule": "apt-cache", "reason": "vendored", "until": "2027-01-31"}]},
+        findings={"ignore": [{"rule": "apt-leftovers", "reason": "vendored", "until": "2027-01-31"}]},
     )
     assert config.images["web"].secrets == [Secret(id="a", env="B")]
     written = json.loads(config.model_dump_json(exclude_unset=True))

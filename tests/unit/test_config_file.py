@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from ci_budget.core.config.text import ConfigProblemsError
-from ci_budget.edges.config_file import ImageFiles, check_files, find_config, load_config, read_bounded, repository_root
+from ci_budget.edges.files.config_file import (
+    ImageFiles,
+    check_files,
+    find_config,
+    load_config,
+    read_bounded,
+    repository_root,
+)
 from ci_budget.errors import ConfigError
 
 DOCKERFILE = "FROM busybox AS builder\nRUN true\nFROM builder\nFROM builder AS Runtime\n"

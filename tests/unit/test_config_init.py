@@ -11,7 +11,7 @@ from ci_budget.commands.init import init
 from ci_budget.commands.validate import validate
 from ci_budget.core.config.starter import FoundDockerfile, image_names, render_starter
 from ci_budget.core.config.text import parse_config
-from ci_budget.edges.dockerfile_search import find_dockerfiles
+from ci_budget.edges.files.dockerfile_search import find_dockerfiles
 from ci_budget.errors import ConfigError
 
 PLAIN = "FROM busybox\nRUN true\n"
@@ -40,6 +40,8 @@ def test_the_whole_config(repository: Path) -> None:
         f"wrote {path} with 2 images:\n"
         "  Dockerfile (context .)\n"
         "  services/web/Dockerfile (context services/web, target runtime)\n"
+        f"add `.ci-budget/` to {path.parent}/.dockerignore: it lies in the context of shop, which each new baseline "
+        "would change\n"
         "next: `ci-budget check` builds and measures; then set budgets from what it shows"
     )
     assert path.read_text() == (
@@ -201,3 +203,10 @@ def test_a_real_clone_with_a_submodule(tmp_path: Path) -> None:
         git("-C", name, "commit", "-qm", "x")
     git("-C", "main", "submodule", "add", "-q", str(tmp_path / "lib"), "lib")
     assert [one.path for one in find_dockerfiles(tmp_path / "main").found] == ["Dockerfile"]
+
+
+def test_what_is_ignored_already_is_not_asked_for(repository: Path) -> None:
+    write(repository, {"Dockerfile": PLAIN, ".dockerignore": "*\n!src\n"})
+    assert "add `.ci-budget/`" not in init(repository, force=False)
+    (repository / ".dockerignore").write_text("docs\n")
+    assert f"add `.ci-budget/` to {repository}/.dockerignore: " in init(repository, force=True)

@@ -14,7 +14,7 @@ import pytest
 
 from ci_budget.core.context.ignore import IgnoreRules
 from ci_budget.core.context.measured import ContextMeasure
-from ci_budget.edges.context_files import find_ignore_file, measure_context, read_ignore_rules
+from ci_budget.edges.files.context_files import find_ignore_file, measure_context, read_ignore_rules
 from ci_budget.errors import ConfigError, ExitCode, UnmeasuredError
 
 

@@ -14,7 +14,7 @@ from ci_budget.core.context.ignore import IgnoreRules
 from ci_budget.core.context.measured import ContextMeasure, Unreferenced, list_unreferenced, referenced_size
 from ci_budget.core.context.sources import follow_links, select_sources
 from ci_budget.core.stages.plan import ContextSource
-from ci_budget.edges.context_files import measure_context
+from ci_budget.edges.files.context_files import measure_context
 from ci_budget.errors import ConfigError
 from tests.context_table import FILES, TABLE, Row, write_tree
 

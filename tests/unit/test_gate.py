@@ -583,7 +583,8 @@ def test_a_gated_metric_that_does_not_exist_is_not_measured() -> None:
     assert (found.verdict, found.gated, found.message) == (
         Verdict.NOT_MEASURED,
         True,
-        "not measured: this run gave no value; the budget of 1.00 GB",
+        "not measured: only a registry tells it: gate it by release.budgets, or by a run with --no-build; "
+        "the budget of 1.00 GB",
     )
     assert (judged.verdict, judged.exit_code) == (Verdict.NOT_MEASURED, 3)
 

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from ci_budget.edges.github import LARGEST_OUTPUT, LARGEST_SUMMARY, GitHubContext, cut_summary, read_context
+from ci_budget.edges.github import (
+    LARGEST_OUTPUT,
+    LARGEST_SUMMARY,
+    GitHubContext,
+    WorkflowRun,
+    cut_summary,
+    read_context,
+)
 from ci_budget.errors import UnmeasuredError
 
 BASE, HEAD, MERGE, OTHER = ("b" * 40, "a" * 40, "c" * 40, "d" * 40)
@@ -190,3 +197,34 @@ def test_a_summary_stays_below_the_limit_over_several_writes(tmp_path: Path) -> 
 def test_a_short_summary_is_whole() -> None:
     assert cut_summary("# ok", room=100) == "# ok\n"
     assert cut_summary("# too much\n" * 100, room=50) == ""
+
+
+def test_labels_of_a_pull_request_and_the_page_of_the_run(tmp_path: Path) -> None:
+    payload = pull_request({"full_name": "acme/widgets"})
+    payload["pull_request"]["labels"] = [{"name": "ci-budget-approval"}, {"name": 3}, "odd"]
+    found = read_context(
+        environ(tmp_path, "pull_request", payload, GITHUB_SERVER_URL="https://ghes.example/", GITHUB_RUN_ID="5")
+    )
+    assert found.labels == ("ci-budget-approval",)
+    assert found.run_url == "https://ghes.example/acme/widgets/actions/runs/5"
+
+
+@pytest.mark.parametrize("change", [{"id": "9"}, {"id": True}, {"head_sha": "--upload-pack"}, {"head_sha": None}])
+def test_the_run_that_started_this_one(tmp_path: Path, change: Mapping[str, Any]) -> None:
+    run = {
+        "id": 9,
+        "event": "pull_request",
+        "conclusion": None,
+        "head_sha": HEAD,
+        "head_branch": "x",
+        "head_repository": {"owner": {"login": "mallory"}},
+    }
+    given = environ(tmp_path, "workflow_run", {"workflow_run": run}, GITHUB_SERVER_URL="https://github.com")
+    found = read_context(given)
+    assert found.workflow_run == WorkflowRun(
+        id=9, event="pull_request", conclusion="", head_sha=HEAD, branch="x", owner="mallory"
+    )
+    assert found.run_url == "https://github.com/acme/widgets/actions/runs/9"
+    assert found.pull_request is None
+    assert read_context(environ(tmp_path, "workflow_run", {"workflow_run": {**run, **change}})).workflow_run is None
+    assert read_context(environ(tmp_path, "push", {"workflow_run": run})).workflow_run is None

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ci_budget.core.config.model import Smoke
-from ci_budget.edges.gpu import Gpu, find_gpu
-from ci_budget.edges.smoke_test import require_gpu
+from ci_budget.edges.engine.gpu import Gpu, find_gpu
+from ci_budget.edges.engine.smoke_test import require_gpu
 from ci_budget.errors import UnmeasuredError
 
 TWO = "NVIDIA H100 80GB HBM3, 550.54.15\nNVIDIA A10, 550.54.15\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ci_budget.core.health.facts import Schedule
-from ci_budget.edges.schedules import find_schedules
+from ci_budget.edges.host.schedules import find_schedules
 
 UNITS = "etc/systemd/system"
 

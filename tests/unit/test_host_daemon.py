@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ci_budget.edges.host_daemon import config_file, inherited_settings, read_config
+from ci_budget.edges.engine.host_daemon import config_file, inherited_settings, read_config
 from ci_budget.errors import UnmeasuredError
 
 TAKEN_OVER: dict[str, Any] = {

@@ -17,8 +17,8 @@ from ci_budget.core.gate.limits import limits_of, own_limits, pull_request_limit
 from ci_budget.core.records.baseline import Baseline, render_baseline
 from ci_budget.core.records.report import Report, Verdict
 from ci_budget.edges import git
-from ci_budget.edges.baseline_file import read_baseline, read_baseline_at
-from ci_budget.edges.config_file import load_config
+from ci_budget.edges.files.baseline_file import read_baseline, read_baseline_at
+from ci_budget.edges.files.config_file import load_config
 from tests.unit.report_samples import GB, STARTED, baseline, entry, fingerprint, measured, metrics
 
 NOTHING = Baseline()

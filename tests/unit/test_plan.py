@@ -86,15 +86,27 @@ def test_the_plan_as_json_and_outputs() -> None:
         "base": BASE,
         "touched": ["web"],
         "untouched": ["api"],
-        "matrix": {"include": [{"image": "web"}]},
+        "matrix": {"include": [{"shard": "1", "image": "web"}]},
     }
     assert render_outputs(plan) == {
         "touched": "true",
         "images": "web",
-        "matrix": '{"include": [{"image": "web"}]}',
+        "matrix": '{"include": [{"shard": "1", "image": "web"}]}',
     }
     nothing = plan_change(IMAGES, base=BASE, changed=[], shared=SHARED)
     assert render_outputs(nothing) == {"touched": "false", "images": "", "matrix": '{"include": []}'}
+
+
+def test_more_images_than_jobs_share_them() -> None:
+    plan = plan_all([f"image-{number}" for number in range(1000)], base=None, reason="all")
+    shards = json.loads(render_outputs(plan)["matrix"])["include"]
+    names = [shard["image"].splitlines() for shard in shards]
+    assert (len(shards), {len(group) for group in names}) == (256, {3, 4})
+    assert sorted(name for group in names for name in group) == sorted(image.name for image in plan.touched)
+    assert [shard["shard"] for shard in shards] == [str(number) for number in range(1, 257)]
+    assert json.loads(render_json(plan_all("abc", base=None, reason="all"), shards=2))["matrix"] == {
+        "include": [{"shard": "1", "image": "a\nc"}, {"shard": "2", "image": "b"}]
+    }
 
 
 def test_every_image_when_asked_for() -> None:

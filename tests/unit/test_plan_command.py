@@ -21,6 +21,7 @@ images:
   api: {context: services/api, build_contexts: {libs: libs}}
   web: {context: web-link, dockerfile: ../docker/web.Dockerfile}
 """
+APPROVAL = "approvals: [{image: web, metric: layers, ceiling: 9, reason: x, until: 2030-01-01}]\n"
 DOCKERFILE = "FROM scratch\nCOPY . /\n"
 
 
@@ -61,6 +62,7 @@ def repository(tmp_path: Path) -> Repository:
             "ci-budget.yml": CONFIG,
             "README.md": "hello\n",
             "libs/shared.py": "1\n",
+            "docs/Dockerfile": DOCKERFILE,
             "services/api/Dockerfile": DOCKERFILE,
             "services/api/.dockerignore": "docs\n!docs/kept.md\n",
             "services/api/main.py": "1\n",
@@ -88,6 +90,13 @@ def repository(tmp_path: Path) -> Repository:
         ({"docker/web.Dockerfile.dockerignore": None}, ["web"]),
         ({"ci-budget.yml": f"{CONFIG}require_baseline: true\n"}, ["api", "web"]),
         ({".ci-budget/baseline.json": "{}"}, ["api", "web"]),
+        ({"ci-budget.yml": CONFIG.replace("api: {", "api: {build_args: {A: b}, ")}, ["api"]),
+        ({"ci-budget.yml": CONFIG.replace("libs: libs", "libs: docs")}, ["api"]),
+        ({"ci-budget.yml": CONFIG.replace("web-link,", "web-link, budgets: {layers: 9},")}, ["web"]),
+        ({"ci-budget.yml": f"{CONFIG}  new: {{context: docs}}\n"}, ["new"]),
+        ({"ci-budget.yml": f"# a remark\n{CONFIG}"}, []),
+        ({"ci-budget.yml": f"{CONFIG}release: {{budgets: {{web: {{layers: 9}}}}}}\n"}, ["web"]),
+        ({".ci-budget/approvals.yml": APPROVAL}, ["web"]),
     ],
 )
 def test_what_a_commit_touches(
@@ -99,6 +108,20 @@ def test_what_a_commit_touches(
         patch.chdir(repository.folder)
         assert main(["plan", "--base", base, "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["touched"] == touched
+
+
+def test_an_image_that_is_gated_no_more_is_named(
+    repository: Repository, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = repository.git("rev-parse", "HEAD")
+    repository.commit({"ci-budget.yml": CONFIG.replace("  web:", "  # web:")})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(repository.folder)
+        patch.setenv("GITHUB_ACTIONS", "true")
+        patch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+        assert main(["plan", "--base", base, "--format", "github"]) == 0
+    assert "  gone   web: the config names it no more, and nothing gates it\n" in capsys.readouterr().out
+    assert (tmp_path / "summary").read_text().endswith("\n- no longer gated: `web`\n")
 
 
 def test_a_context_that_becomes_another_folder_is_touched(repository: Repository) -> None:
@@ -202,4 +225,4 @@ def test_the_outputs_for_a_workflow(repository: Repository, tmp_path: Path, caps
     )
     written = outputs.read_text().split(os.linesep)
     assert [line.split("<<")[0] for line in written if "<<" in line] == ["touched", "images", "matrix"]
-    assert '{"include": [{"image": "api"}, {"image": "web"}]}' in written
+    assert '{"include": [{"shard": "1", "image": "api"}, {"shard": "2", "image": "web"}]}' in written

@@ -8,12 +8,7 @@ import pytest
 
 from ci_budget.__main__ import main
 from ci_budget.commands.prune import base_references
-from ci_budget.commands.prune_options import PruneOptions
 from ci_budget.errors import ConfigError
-
-OPTIONS = PruneOptions(
-    config=None, dry_run=True, engine=True, cache_older=0, unused_older=0, bases=False, keep=(), target_free=None
-)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +40,7 @@ def test_bases_are_those_of_every_image(tmp_path: Path, monkeypatch: pytest.Monk
         "  api: {build_contexts: {golang: 'docker-image://go/own:1'}}\n"
     )
     monkeypatch.chdir(tmp_path)
-    assert base_references(OPTIONS) == [
+    assert base_references(None) == [
         "docker.io/go/own:1",
         "docker.io/library/alpine:3",
         "docker.io/library/golang:latest",  # only a stage that neither target needs
@@ -60,7 +55,7 @@ def test_no_config_protects_nothing_and_a_broken_one_stops_everything(
     (tmp_path / ".git").mkdir()
     (tmp_path / "deep").mkdir()
     monkeypatch.chdir(tmp_path / "deep")
-    assert base_references(OPTIONS) == []
+    assert base_references(None) == []
     (tmp_path / "ci-budget.yml").write_text("version: 1\nimagse: {}\n")
     with pytest.raises(ConfigError):
-        base_references(OPTIONS)
+        base_references(None)

@@ -139,17 +139,25 @@ class TestSteps:
         made = recording(
             0, 500, 200, 200, 900, 300,
             steps=[
-                step("RUN b", 0.3, 0.5, line=7),
+                step("RUN b", 0.3, 0.5, line=7, located_by="provenance"),
                 step("[internal] load metadata", 0.0, 0.1, internal=True),
                 step("RUN a", 0.0, 0.2),
                 step("RUN c", 0.3, 0.5, cached=True, stage=None, line=None),
             ],
         )  # fmt: skip
         assert made.report_steps() == [
-            StepReport(name="RUN a", stage="app", line=3, start_ms=0, end_ms=200, added=200, peak=500),
-            StepReport(name="RUN b", stage="app", line=7, start_ms=300, end_ms=500, added=100, peak=900),
-            StepReport(name="RUN c", stage=None, line=None, start_ms=300, end_ms=500, added=0, peak=900, cached=True),
-        ]
+            StepReport(
+                name="RUN a", stage="app", line=3, start_ms=0, end_ms=200, added=200, wrote=500, gave_back=300, peak=500
+            ),
+            StepReport(
+                name="RUN b", stage="app", line=7, start_ms=300, end_ms=500, added=100, wrote=700, gave_back=600,
+                peak=900, at_peak=True, located_by="provenance",
+            ),
+            StepReport(
+                name="RUN c", stage=None, line=None, start_ms=300, end_ms=500, added=0, wrote=0, gave_back=0, peak=900,
+                cached=True,
+            ),
+        ]  # fmt: skip
 
     def test_a_step_that_began_before_the_window_begins_with_it(self) -> None:
         made = recording(0, 100, steps=[step("RUN a", -0.4, 0.1)])
@@ -163,6 +171,8 @@ class TestSteps:
             ["b"],
             [],
         ]
+        found = [made.last_step_before(START + time) for time in (0.05, 0.2, 0.31)]
+        assert [one.name if one else None for one in found] == [None, "a", "b"]
 
 
 class TestTimeline:

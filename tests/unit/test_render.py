@@ -17,10 +17,14 @@ from markdown_it import MarkdownIt
 
 from ci_budget.core.records.baseline_update import accept_report
 from ci_budget.core.records.report import Report
+from ci_budget.core.render.annotations import render_annotations
 from ci_budget.core.render.baseline_text import render_baseline_text, render_update
+from ci_budget.core.render.comment import render_comment
 from ci_budget.core.render.escape import code, escape_markdown, escape_terminal, silence_commands
 from ci_budget.core.render.json_text import render_json
+from ci_budget.core.render.junit import render_junit
 from ci_budget.core.render.markdown import render_markdown
+from ci_budget.core.render.sarif import render_sarif
 from ci_budget.core.render.text import render_text
 from tests.unit.golden_reports import (
     HOSTILE,
@@ -34,6 +38,7 @@ from tests.unit.golden_reports import (
 GOLDEN = Path(__file__).parent / "golden"
 REGENERATE = os.environ.get("CI_BUDGET_REGENERATE_GOLDEN") == "1"  # before conftest clears the environment
 FOLDER = "/home/someone/report"
+ADDRESS = "https://github.com/acme/widgets/actions/runs/1"
 
 TEXTS: dict[str, Callable[[], str]] = {
     "mixed.txt": lambda: render_text(mixed_report(), report_folder=FOLDER),
@@ -46,6 +51,11 @@ TEXTS: dict[str, Callable[[], str]] = {
     "unmeasured.md": lambda: render_markdown(unmeasured_report(), report_folder=FOLDER),
     "hostile.txt": lambda: render_text(hostile_report(), report_folder=FOLDER),
     "hostile.md": lambda: render_markdown(hostile_report(), report_folder=FOLDER),
+    "comment.md": lambda: render_comment(mixed_report(), address=ADDRESS, folder="ci-budget-report"),
+    "comment-hostile.md": lambda: render_comment(hostile_report(), address=ADDRESS),
+    "mixed.sarif": lambda: render_sarif(mixed_report()),
+    "mixed.xml": lambda: render_junit(mixed_report()),
+    "mixed-annotations.txt": lambda: render_annotations(mixed_report()),
     "mixed.json": lambda: render_json(mixed_report()),
     "baseline-show.txt": lambda: render_baseline_text(sample_baseline(), ["app"]),
     "baseline-update.txt": lambda: _update_text(),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from ci_budget.core.render.json_text import render_json
-from ci_budget.edges.report_files import MARKER, ReportFolder, read_report
-from ci_budget.errors import ConfigError
+from ci_budget.edges import signals
+from ci_budget.edges.files.report_files import MARKER, ReportFolder, read_report
+from ci_budget.errors import ConfigError, TerminatedRunError, UnmeasuredError
 from tests.unit.golden_reports import hostile_report, mixed_report
 
 WHOLE = render_json(mixed_report()).encode()
@@ -129,3 +131,40 @@ def test_only_a_reports_own_names_are_written(tmp_path: Path) -> None:
     folder = ReportFolder.open(tmp_path)
     with pytest.raises(ValueError, match="is no file of a report"):
         folder.write("../x", "")
+
+
+def test_what_a_killed_run_was_writing_goes(tmp_path: Path) -> None:
+    ReportFolder.open(tmp_path)
+    (tmp_path / ".draft-killed").write_text("half a rep")
+    folder = ReportFolder.open(tmp_path)
+    folder.write("report.json", "{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".ci-budget-report", "report.json"]
+
+
+def test_a_signal_waits_until_a_file_stands_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = ReportFolder.open(tmp_path)
+    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    monkeypatch.setattr("ci_budget.edges.signals._raised", False)
+    signals.install()
+    try:
+        fchmod = os.fchmod
+
+        def struck(handle: int, mode: int) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            fchmod(handle, mode)
+
+        monkeypatch.setattr(os, "fchmod", struck)
+        with pytest.raises(TerminatedRunError):
+            folder.write("report.json", "{}")
+    finally:
+        for number, handler in handlers:
+            signal.signal(number, handler)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".ci-budget-report", "report.json"]
+
+
+def test_a_full_disk_is_no_fault_of_the_config(tmp_path: Path) -> None:
+    folder = ReportFolder.open(tmp_path / "report")
+    (tmp_path / "report" / ".ci-budget-report").unlink()
+    (tmp_path / "report").rmdir()
+    with pytest.raises(UnmeasuredError, match="the report cannot be written to"):
+        folder.write("report.json", "{}")

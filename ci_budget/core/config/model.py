@@ -38,6 +38,7 @@ from ci_budget.core.config.names import (
     joined_path,
     read_path,
 )
+from ci_budget.core.findings.names import RuleName
 from ci_budget.core.text.suggestion import suggest
 from ci_budget.core.text.units import Tolerance
 
@@ -182,7 +183,7 @@ class Defaults(Section):
 class IgnoredFinding(Section):
     """A finding that is not reported, why, and until when."""
 
-    rule: Word = Field(description="The rule's name.")
+    rule: RuleName = Field(description="The rule's name.")
     reason: Text = Field(description="Why it is ignored.")
     until: Day | None = Field(None, description="The last day on which it is ignored.")
 

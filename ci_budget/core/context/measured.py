@@ -79,6 +79,15 @@ def referenced_size(measure: ContextMeasure, sources: Sequence[str | ContextSour
     return sum(size for _, size, used in _tally(measure, sources) if used)
 
 
+def chosen_paths(measure: ContextMeasure, sources: Sequence[str | ContextSource]) -> Iterator[str]:
+    """The files that the sources name, folder by folder. Raises ConfigError as `referenced_size`."""
+    selection = select_sources(measure, sources)
+    for folder in measure.folders:
+        choice = selection.choose(folder.path)
+        if choice is not False:
+            yield from (path for path, _, used in _judge(folder, choice) if used)
+
+
 def list_unreferenced(measure: ContextMeasure, sources: Sequence[str | ContextSource]) -> tuple[Unreferenced, ...]:
     """What is sent for nothing, by top-level directory, largest first; with `referenced_size` it adds up to
     the context's size. Raises ConfigError as there."""

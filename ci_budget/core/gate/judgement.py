@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ci_budget import __version__
+from ci_budget.core.gate.approvals import Ruling, describe
 from ci_budget.core.gate.drift import describe_drift
 from ci_budget.core.gate.image_limits import ImageLimits, MetricLimits
 from ci_budget.core.gate.metric_verdict import Question, judge_metric
@@ -21,6 +22,7 @@ from ci_budget.core.records.report import (
     LimitChange,
     Metric,
     Metrics,
+    OtherRevision,
     PeakMetric,
     Report,
     StageReport,
@@ -36,6 +38,8 @@ _FAILURE_CODES = {
     "timeout": ExitCode.BUILD,
     "environment": ExitCode.UNMEASURED,
 }
+_TOLD_BY_REGISTRIES = ("image_size", "layers", "compressed_size", "wasted_bytes")
+_NO_MANIFEST = "only a registry tells it: gate it by release.budgets, or by a run with --no-build"
 _UNMEASURED_ORDER = (Verdict.NOT_MEASURED, Verdict.INCOMPARABLE, Verdict.NO_BASELINE)
 _HARMLESS_ORDER = (Verdict.WARN, Verdict.PASS, Verdict.NO_BASELINE, Verdict.DISABLED)
 
@@ -46,7 +50,9 @@ class GateOptions:
 
     `fail_on` "warn": a warning exits 1. `exit_zero`: a 1, and nothing else, becomes 0. `warm`: a cache was
     reused, so only the metrics of `gate_warm` are gated. `require_baseline`: on top of the config's own.
-    `without_baselines`: `--baseline none`, a run that records a setup; then none is required.
+    `without_baselines`: `--baseline none`, a run that records a setup; then none is required. `other_revision`: what
+    stands in the place of a baseline, for messages; a value that it lacks is then missing, not passed. `unbuilt`: what
+    only a build tells is gated by budgets alone.
     """
 
     fail_on: Literal["fail", "warn"] = "fail"
@@ -54,15 +60,22 @@ class GateOptions:
     exit_zero: bool = False
     warm: bool = False
     without_baselines: bool = False
+    other_revision: str | None = None
+    unbuilt: bool = False
 
 
 def judge_image(
-    measured: ImageReport, *, limits: ImageLimits, baselines: Sequence[BaselineEntry], options: GateOptions
+    measured: ImageReport,
+    *,
+    limits: ImageLimits,
+    baselines: Sequence[BaselineEntry],
+    options: GateOptions,
+    ruling: Ruling | None = None,
 ) -> ImageReport:
     """The image with a verdict on every metric, every reached stage, and on itself.
 
     `measured` carries values, and reasons in `message` where there is no value; its own verdict and exit
-    code are ignored. `baselines` are the image's entries.
+    code are ignored. `baselines` are the image's entries, `ruling` what was approved for it.
     """
     judge = _Judge(measured=measured, limits=limits, baselines=baselines, options=options)
     judged = measured.model_copy(
@@ -73,9 +86,23 @@ def judge_image(
             "notes": [*measured.notes, *judge.notes()],
         }
     )
-    codes = exit_codes(judged, options)
-    code = worst(codes)
+    if ruling is not None:
+        judged = rule(judged, ruling)
+    code = worst(exit_codes(judged, options))
     return judged.model_copy(update={"verdict": _image_verdict(judged, code), "exit_code": int(code)})
+
+
+def rule(judged: ImageReport, ruling: Ruling) -> ImageReport:
+    """The judged image with what was approved for it."""
+    own = {name: ruling.approve(name, metric) for name, metric in judged.metrics.named()}
+    stages = []
+    for stage in judged.stages:
+        held = {name: ruling.approve(name, metric, is_stage=True) for name, metric in stage.metrics.items()}
+        stages.append(stage.model_copy(update={"metrics": held, "verdict": _verdict_of(held.values())} if held else {}))
+    ruled = judged.model_copy(update={"metrics": judged.metrics.model_copy(update=own), "stages": stages})
+    outcome = ruling.outcome(judged, ruled)
+    notes = [*judged.notes, *(said for approval in outcome if (said := describe(approval)))]
+    return ruled.model_copy(update={"approvals": outcome, "notes": notes})
 
 
 def judge_run(
@@ -86,6 +113,7 @@ def judge_run(
     options: GateOptions,
     limits_changed: Sequence[LimitChange] = (),
     notes: Sequence[str] = (),
+    against: OtherRevision | None = None,
 ) -> Report:
     """One verdict and one exit code from judged images. No image at all is exit 3, never a pass.
 
@@ -96,9 +124,10 @@ def judge_run(
     returned = [ExitCode.OK if options.exit_zero and code == ExitCode.GATE else code for code in codes]
     return Report(
         ci_budget=__version__,
-        verdict=_run_verdict(images, found),
+        verdict=run_verdict(images, found),
         exit_code=int(worst(returned)),
         commit=commit,
+        against=against,
         started=started,
         images=list(images),
         limits_changed=list(limits_changed),
@@ -152,6 +181,7 @@ class _Judge:
     def _image_metric(self, name: str) -> Metric | None:
         options = self.options
         required = (options.require_baseline or self.limits.require_baseline) and not options.without_baselines
+        required = required or options.other_revision is not None
         question = self._question(name, limits=self.limits.of(name), required=required)
         metric: Metric | None = getattr(self.measured.metrics, name)
         if metric is None and not question.gated:
@@ -163,6 +193,8 @@ class _Judge:
     ) -> Question:
         fingerprint = self.measured.fingerprint
         reported_only = None
+        if self.options.unbuilt and limits.budget is None and (stage is not None or name not in _TOLD_BY_REGISTRIES):
+            reported_only = "nothing was built"
         if self._warm and name not in self.limits.gate_warm:
             reported_only = "this run reused a cache, and gate_warm does not name it"
         return Question(
@@ -173,6 +205,7 @@ class _Judge:
             required=required,
             reported_only=reported_only,
             reason=_missing_reason(self.measured.failure),
+            other_revision=self.options.other_revision,
         )
 
     @property
@@ -199,12 +232,9 @@ class _Judge:
 
 
 def _absent(name: str) -> Metric:
-    types: dict[str, type[Metric]] = {
-        "peak_disk": PeakMetric,
-        "layers": LayersMetric,
-        "context_size": ContextMetric,
-    }
-    return types.get(name, Metric)(unit=metric_unit(name))
+    types: dict[str, type[Metric]] = {"peak_disk": PeakMetric, "layers": LayersMetric, "context_size": ContextMetric}
+    message = _NO_MANIFEST if name == "compressed_size" else ""
+    return types.get(name, Metric)(unit=metric_unit(name), message=message)
 
 
 def _missing_reason(failure: Failure | None) -> str:
@@ -256,7 +286,8 @@ def _image_verdict(image: ImageReport, code: ExitCode) -> Verdict:
     return _verdict_of(judged)
 
 
-def _run_verdict(images: Sequence[ImageReport], code: ExitCode) -> Verdict:
+def run_verdict(images: Sequence[ImageReport], code: ExitCode) -> Verdict:
+    """The verdict of several images whose worst code is this one."""
     if code == ExitCode.GATE:
         return Verdict.FAIL
     if code == ExitCode.BUILD:

@@ -7,10 +7,11 @@ pull request changes is listed (limit_changes.py) without counting for the run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ci_budget.core.config.amounts import OFF
 from ci_budget.core.config.model import Config
+from ci_budget.core.gate.approvals import Approvals, GivenApproval, compare_approvals
 from ci_budget.core.gate.image_limits import ImageLimits, MetricLimits
 from ci_budget.core.gate.limit_changes import compare_limits
 from ci_budget.core.records.baseline import Baseline, BaselineEntry
@@ -24,6 +25,7 @@ class DecidedLimits:
 
     `config` is the one whose limits count: its disk budget, its reserve and its smoke test for this image
     count as well. `limits_changed`: what the head changes without effect. `notes`: what a reader must know.
+    `approvals`: the increases that were accepted for the image.
     """
 
     config: Config
@@ -31,11 +33,17 @@ class DecidedLimits:
     baselines: Sequence[BaselineEntry]
     limits_changed: Sequence[LimitChange] = ()
     notes: Sequence[str] = ()
+    approvals: Sequence[GivenApproval] = ()
 
 
-def own_limits(config: Config, baseline: Baseline, image: str) -> DecidedLimits:
+def own_limits(config: Config, baseline: Baseline, image: str, approvals: Approvals | None = None) -> DecidedLimits:
     """The limits where no base revision counts: a push, a nightly run, a developer's machine."""
-    return DecidedLimits(config=config, limits=limits_of(config, image), baselines=baseline.entries(image))
+    return DecidedLimits(
+        config=config,
+        limits=limits_of(config, image),
+        baselines=baseline.entries(image),
+        approvals=approvals.of(image) if approvals is not None else (),
+    )
 
 
 def pull_request_limits(
@@ -45,6 +53,8 @@ def pull_request_limits(
     head_config: Config,
     head_baseline: Baseline,
     image: str,
+    base_approvals: Approvals | None = None,
+    head_approvals: Approvals | None = None,
 ) -> DecidedLimits:
     """The limits in a pull request: the base revision's.
 
@@ -52,10 +62,14 @@ def pull_request_limits(
     have uses the head's limits, marked as new. `limits_from: head` counts only where the base says so.
     """
     if base_config is not None and base_config.limits_from == "head":
-        own = own_limits(head_config, head_baseline, image)
         note = "the base revision says limits_from: head, so the limits of this revision count"
-        return DecidedLimits(config=own.config, limits=own.limits, baselines=own.baselines, notes=[note])
-    changes = compare_limits(base_config, head_config, base_baseline, head_baseline, image)
+        return replace(own_limits(head_config, head_baseline, image, head_approvals), notes=[note])
+    base_approvals, head_approvals = base_approvals or Approvals(), head_approvals or Approvals()
+    changes = [
+        *compare_limits(base_config, head_config, base_baseline, head_baseline, image),
+        *compare_approvals(base_approvals, head_approvals, image),
+    ]
+    approvals = base_approvals.of(image)
     if base_config is None or image not in base_config.images:
         return DecidedLimits(
             config=head_config,
@@ -63,12 +77,14 @@ def pull_request_limits(
             baselines=head_baseline.entries(image),
             limits_changed=changes,
             notes=["new at this revision: its own limits count, and nobody has reviewed them before"],
+            approvals=approvals,
         )
     return DecidedLimits(
         config=base_config,
         limits=limits_of(base_config, image),
         baselines=base_baseline.entries(image),
         limits_changed=changes,
+        approvals=approvals,
     )
 
 

@@ -23,6 +23,7 @@ class Question:
 
     `reported_only`: why it is not gated in this run although it has limits (a warm run). `required`: a
     baseline must exist. `reason`: why the value may be missing, where the metric itself does not say.
+    `other_revision`: what was built in the place of a baseline.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Question:
     required: bool = False
     reported_only: str | None = None
     reason: str = "no value was measured"
+    other_revision: str | None = None
 
     @property
     def baselined(self) -> bool:
@@ -190,6 +192,8 @@ def _ceiling_message(held: _Held) -> str:
 
 def _no_baseline_message(held: _Held, now: str) -> str:
     question = held.question
+    if question.lacks_baseline and question.other_revision is not None:
+        return "; ".join([now, *_holding(held), f"{question.other_revision} has no value to compare it with"])
     if question.lacks_baseline:
         return "; ".join([now, *_holding(held), f"a baseline is required and missing, record it: {RECORD}"])
     if question.name in GATED_BY_BASELINE and question.limits.tolerance is not None:
@@ -208,9 +212,11 @@ def _limits_said(held: _Held) -> list[str]:
 
 def _ceiling_said(held: _Held) -> str:
     ceiling, baseline = held.text(held.ceiling, held.baseline)
+    other = held.question.other_revision
     if not held.allowance:
-        return f"the baseline of {baseline}"
-    return f"the baseline's limit of {ceiling} ({baseline} + {format_value(held.allowance, held.metric.unit)})"
+        return f"the baseline of {baseline}" if other is None else f"the {baseline} of {other}"
+    limit = f"the baseline's limit of {ceiling}" if other is None else f"the limit of {ceiling} by {other}"
+    return f"{limit} ({baseline} + {format_value(held.allowance, held.metric.unit)})"
 
 
 def _broken(held: _Held) -> list[str]:
@@ -245,6 +251,8 @@ def _better_said(held: _Held) -> list[str]:
     if value is None or held.baseline is None or held.allowance is None or value >= held.baseline - held.allowance:
         return []
     gained = format_value(held.baseline - value, held.metric.unit)
+    if held.question.other_revision is not None:
+        return [f"{gained} below that of {held.question.other_revision}, more than the tolerance"]
     return [f"{gained} below the baseline, more than the tolerance: accept it with {ACCEPT}"]
 
 

@@ -24,15 +24,14 @@ def check_partition(engine: EngineHealth, thresholds: Thresholds) -> Finding:
             check=check,
             status=Status.WARN,
             message=f"{engine.data_root} lies on the root filesystem ({size}): Docker can fill the system's own disk",
-            mend=f"mount a filesystem of {wanted} or more at {engine.data_root} (stop the engine, copy its data, add "
-            "the mount to /etc/fstab)",
+            mend=_volume(thresholds.partition),
         )
     if disk.mount_point != engine.data_root:
         return Finding(
             check=check,
             status=Status.WARN,
             message=f"{engine.data_root} shares the filesystem {disk.mount_point} ({size}) with other data",
-            mend=f"mount a filesystem of {wanted} or more at {engine.data_root}",
+            mend=_volume(thresholds.partition),
         )
     if disk.total < thresholds.partition:
         return Finding(
@@ -42,6 +41,11 @@ def check_partition(engine: EngineHealth, thresholds: Thresholds) -> Finding:
             mend="enlarge it (`lvextend --resizefs` on LVM), or set --partition to what your builds need",
         )
     return Finding(check=check, status=Status.OK, message=f"{engine.data_root} has a partition of its own, {size}")
+
+
+def _volume(size: int) -> str:
+    text = f"{size // 10**9}GB" if size % 10**9 == 0 else str(size)
+    return f"ci-budget volume create --size {text} --dry-run; it says how to move the data that is there"
 
 
 def check_level(disk: DiskFacts, thresholds: Thresholds) -> Finding:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ci_budget.core.measurement.samples import CeilingContact, Peak, SampleSeries, find_contact, find_peak, thin_out
 from ci_budget.core.records.report import Composition, StepReport, TimelinePoint
@@ -17,13 +18,14 @@ _TIMELINE_POINTS = 600
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecord:
-    """One vertex that ran (or came from cache) while a target was built."""
+    """One vertex that ran (or came from cache) while a target was built. `located_by`: who said its place."""
 
     name: str
     stage: str | None
     line: int | None
     start: float
     end: float
+    located_by: Literal["provenance", "names"] | None = None
     cached: bool = False
     loads_context: bool = False
     internal: bool = False
@@ -122,7 +124,8 @@ class Recording:
 
     def report_steps(self) -> list[StepReport]:
         """The Dockerfile's steps in the order in which they started."""
-        return [self._report_step(step) for step in self._shown_steps()]
+        peak = self.peak()
+        return [self._report_step(step, None if peak is None else peak.at) for step in self._shown_steps()]
 
     def timeline(self) -> list[TimelinePoint]:
         """The level over time, thinned out without losing a peak, each point with the steps that ran then."""
@@ -137,12 +140,17 @@ class Recording:
         """The steps that ran at a moment."""
         return [step for step in self._shown_steps() if step.start <= time <= step.end and not step.cached]
 
+    def last_step_before(self, time: float) -> StepRecord | None:
+        """The step that had ended last at a moment."""
+        ended = [step for step in self._shown_steps() if step.end <= time and not step.cached]
+        return max(ended, key=lambda step: step.end, default=None)
+
     def _shown_steps(self) -> list[StepRecord]:
         return sorted((step for step in self.steps if not step.internal), key=lambda step: step.start)
 
-    def _report_step(self, step: StepRecord) -> StepReport:
+    def _report_step(self, step: StepRecord, peak_at: float | None) -> StepReport:
         series = self.series
-        added = series.level_at(step.end) - series.level_at(step.start)
+        wrote, gave_back = series.moves(step.start, step.end)
         highest = series.highest(step.start, step.end)
         return StepReport(
             name=step.name,
@@ -150,9 +158,13 @@ class Recording:
             line=step.line,
             start_ms=max(0, round((step.start - self.start) * 1000)),
             end_ms=max(0, round((step.end - self.start) * 1000)),
-            added=0 if step.cached else added,
+            added=0 if step.cached else wrote - gave_back,
+            wrote=0 if step.cached else wrote,
+            gave_back=0 if step.cached else gave_back,
             peak=None if highest is None else highest - self.zero,
             cached=step.cached,
+            at_peak=peak_at is not None and step.start <= peak_at <= step.end and not step.cached,
+            located_by=step.located_by,
         )
 
 

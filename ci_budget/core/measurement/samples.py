@@ -42,6 +42,17 @@ class SampleSeries:
         """Bytes in use at the last sample not after `time` (the first sample when there is none)."""
         return self.used[max(0, bisect_right(self.times, time) - 1)]
 
+    def moves(self, start: float, end: float) -> tuple[int, int]:
+        """Bytes by which the level rose, and by which it fell, from sample to sample between the levels at `start` and
+        `end`; what came and went between two samples is in neither."""
+        first, last = self.span(start, end)
+        level, risen, fallen = self.level_at(start), 0, 0
+        for used in (*self.used[first:last], self.level_at(end)):
+            risen += max(0, used - level)
+            fallen += max(0, level - used)
+            level = used
+        return risen, fallen
+
     def highest(self, start: float, end: float) -> int | None:
         """Highest level within [start, end], the levels at its borders included; None without samples."""
         if not self.times:

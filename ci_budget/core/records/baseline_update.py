@@ -81,9 +81,15 @@ def select_images(report: Report, names: Sequence[str]) -> Report:
 
 
 def accept_report(
-    baseline: Baseline, report: Report, *, raise_metrics: Collection[str] = ()
+    baseline: Baseline,
+    report: Report,
+    *,
+    raise_metrics: Collection[str] = (),
+    inventories: Mapping[str, str] | None = None,
 ) -> tuple[Baseline, list[BaselineChange]]:
     """The baseline with the report's values, and what happened to each.
+
+    `inventories`: by image, the SHA-256 of what it is made of, recorded where its size and layers are accepted.
 
     Lower values are accepted, higher ones only of the metrics in `raise_metrics` (of images and stages
     alike); new images, setups, stages and metrics are added. Values of stages that are gone are dropped.
@@ -98,10 +104,10 @@ def accept_report(
         if image.fingerprint is None:
             raise ConfigError(f"the image '{image.name}' gives no baseline: the report does not say where it was built")
         old = same_setup(entries, image.fingerprint)
-        new, made = _accept_image(old, image, report, frozenset(raise_metrics))
+        new, made = _accept_image(old, image, report, frozenset(raise_metrics), (inventories or {}).get(image.name))
         if old is None:
             entries.append(new)
-        elif (new.metrics, new.stages) != (old.metrics, old.stages):
+        elif (new.metrics, new.stages, new.inventory) != (old.metrics, old.stages, old.inventory):
             entries[entries.index(old)] = new
         changes.extend(made)
     return baseline.model_copy(update={"images": images}), changes
@@ -124,7 +130,7 @@ def _trouble(image: ImageReport) -> str | None:
 
 
 def _accept_image(
-    old: BaselineEntry | None, image: ImageReport, report: Report, raised: frozenset[str]
+    old: BaselineEntry | None, image: ImageReport, report: Report, raised: frozenset[str], inventory: str | None
 ) -> tuple[BaselineEntry, list[BaselineChange]]:
     changes: list[BaselineChange] = []
     metrics = _accept_values(
@@ -151,10 +157,19 @@ def _accept_image(
         recorded=report.started,
         bases=image.bases,
         image_id=image.image_id,
-        inventory=old.inventory if old else None,
+        inventory=_accept_inventory(old, metrics, image, inventory),
         versions=image.versions,
     )
     return entry, changes
+
+
+def _accept_inventory(
+    old: BaselineEntry | None, metrics: Mapping[str, int], image: ImageReport, inventory: str | None
+) -> str | None:
+    """The measured image's, where that is the image that the accepted values are of; else the one there was."""
+    measured = dict(image.metrics.named())
+    accepted = all(name in measured and metrics.get(name) == measured[name].value for name in ("image_size", "layers"))
+    return inventory if inventory is not None and accepted else old.inventory if old else None
 
 
 def _accept_values(

@@ -124,7 +124,11 @@ class StageReport(Stored):
 
 
 class StepReport(Stored):
-    """One build step. `added`: bytes more in use at its end than at its start; `peak`: highest use while it ran."""
+    """One build step. `peak`: highest use while it ran; `at_peak`: it ran when the image's peak was reached.
+
+    `wrote`, `gave_back`: bytes by which the use rose and fell meanwhile; `added`, the difference, is what it kept.
+    `located_by`: whether stage and line are the engine's own word (`provenance`) or were found by the step's name.
+    """
 
     name: str
     stage: str | None
@@ -132,8 +136,12 @@ class StepReport(Stored):
     start_ms: int
     end_ms: int
     added: int | None = None
+    wrote: int | None = None
+    gave_back: int | None = None
     peak: int | None = None
     cached: bool = False
+    at_peak: bool = False
+    located_by: Literal["provenance", "names"] | None = None
 
 
 class TimelinePoint(Stored):
@@ -238,6 +246,19 @@ class LimitChange(Stored):
     loosened: bool
 
 
+class Approval(Stored):
+    """An increase that the base revision accepts: `metric` may rise to `ceiling` until the end of the day `until`.
+
+    `used`: a value passes by it that would fail. `exceeded`: the value is above it. `expired`: its last day is over.
+    """
+
+    metric: str
+    ceiling: int
+    reason: str
+    until: str
+    state: Literal["used", "unused", "exceeded", "expired"]
+
+
 class Base(Stored):
     """An external image that the build starts from or copies from."""
 
@@ -269,18 +290,33 @@ class ImageReport(Stored):
     smoke: SmokeReport | None = None
     failure: Failure | None = None
     limits_changed: list[LimitChange] = Field(default_factory=list)
+    approvals: list[Approval] = Field(default_factory=list)
     new: bool = False
     notes: list[str] = Field(default_factory=list)
 
 
+class OtherRevision(Stored):
+    """What `--against` names, and the commit that it was; built in this run in the place of the baselines."""
+
+    revision: str
+    commit: str
+
+    @property
+    def shown(self) -> str:
+        """`main (0123456789ab)`, for messages."""
+        short = self.commit[:12]
+        return short if self.commit.startswith(self.revision) else f"{self.revision} ({short})"
+
+
 class Report(Stored):
-    """One run over one or more images."""
+    """One run over one or more images. `against`: the other side of the comparison, where it was no baseline."""
 
     schema_version: int = SCHEMA_VERSION
     ci_budget: str
     verdict: Verdict
     exit_code: int
     commit: str | None = None
+    against: OtherRevision | None = None
     started: str
     images: list[ImageReport] = Field(default_factory=list)
     limits_changed: list[LimitChange] = Field(default_factory=list)

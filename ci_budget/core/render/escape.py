@@ -63,7 +63,12 @@ def code(text: str) -> str:
     line = one_line(text)
     if _SIMPLE.fullmatch(line) and "::" not in line and not line.endswith(" "):
         return f"`{line}`"
-    return f"<code>{''.join(_entity(char) for char in line)}</code>"
+    return html_code(line)
+
+
+def html_code(text: str) -> str:
+    """A name as code where Markdown is not read, in `<summary>` for instance: all punctuation as entities."""
+    return f"<code>{''.join(_entity(char) for char in one_line(text))}</code>"
 
 
 def _entity(char: str) -> str:

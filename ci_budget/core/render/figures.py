@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ci_budget.core.records.report import (
@@ -55,11 +56,8 @@ class Row:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing about it wants attention: it is as its baseline, or only reported beside the usual four."""
-        if self.metric.verdict in (Verdict.PASS, Verdict.DISABLED):
-            return not self.metric.delta
-        reported = self.metric.verdict == Verdict.NO_BASELINE and not self.metric.gated
-        return reported and self.name not in GATED_BY_BASELINE
+        """Whether nothing about it wants attention."""
+        return is_quiet(self.name, self.metric)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +66,14 @@ class Step:
 
     text: str
     command: str | None = None
+
+
+def is_quiet(name: str, metric: Metric) -> bool:
+    """Whether a metric is as its baseline, or only reported beside the usual four."""
+    if metric.verdict in (Verdict.PASS, Verdict.DISABLED):
+        return not metric.delta
+    reported = metric.verdict == Verdict.NO_BASELINE and not metric.gated
+    return reported and name not in GATED_BY_BASELINE
 
 
 def image_rows(image: ImageReport) -> list[Row]:
@@ -102,8 +108,17 @@ def peak_parts(composition: Composition) -> str:
     return ", ".join(f"{name} {format_size(size)}" for name, size in parts.items() if size) or "nothing"
 
 
+def against_said(report: Report) -> str | None:
+    """What the columns `baseline` and `base` hold where no baseline was compared with; None where one was."""
+    if report.against is None:
+        return None
+    return f"Compared with {report.against.shown}, built in this run under the same conditions, instead of a baseline."
+
+
 def disk_said(disk: DiskReport) -> str:
     """Where the build ran and who keeps the ceiling: `sandbox (root): 15.0 GB, enforced by the kernel`."""
+    if disk.mode == "remote":
+        return f"remote ({disk.reason}): its disk is not seen from here"
     who = "enforced by the kernel" if disk.enforced else "observed, not enforced"
     budget = f"{format_size(disk.budget)}, " if disk.budget is not None else ""
     return f"{disk.mode} ({disk.reason}): {budget}{who}"
@@ -111,19 +126,23 @@ def disk_said(disk: DiskReport) -> str:
 
 def next_steps(report: Report, report_folder: str) -> list[Step]:
     """What to do next, most urgent first; empty when there is nothing to do."""
-    rows = [row for image in report.images for row in all_rows(image)]
+    rows = [held for image in report.images for held in _all_held(image)]
     update = f"ci-budget baseline update --report {shlex.quote(report_folder)}"
     mends = dict.fromkeys(image.failure.mend for image in report.images if image.failure and image.failure.mend)
     steps = [Step(text=mend) for mend in mends]
     risen = [row for row in rows if row.metric.verdict == Verdict.FAIL and _over_baseline(row.metric)]
     may_update = report.exit_code in (0, 1) and not any(image.failure for image in report.images)
-    if risen and may_update:
+    if risen and report.against is not None:
+        steps.append(Step(text="Make it smaller: by what it is compared with, the growth is this change's own."))
+    elif risen and may_update:
         names = " ".join(f"--raise {name}" for name in dict.fromkeys(row.name for row in risen))
         text = "Make it smaller; or, where the growth is wanted, accept it and commit the baseline:"
         steps.append(Step(text=text, command=f"{update} {names}"))
-    if any(_over_budget(row.metric) for row in rows):
+    if any(row.metric.verdict == Verdict.FAIL and _over_budget(row.metric) for row in rows):
         steps.append(Step(text="A budget is raised in ci-budget.yml, in a change of its own that is reviewed."))
-    if any(_lacks_comparison(row.metric) for row in rows):
+    if report.against is not None:
+        may_update = False  # what is accepted is compared with the baseline, and this run was not
+    elif any(_lacks_comparison(row.metric) for row in rows):
         text = "No baseline fits this setup; record one: run this, then accept its report:"
         steps.append(Step(text=text, command="ci-budget check --baseline none"))
     if may_update and any(_is_better(row.metric) for row in rows):
@@ -135,6 +154,24 @@ def next_steps(report: Report, report_folder: str) -> list[Step]:
         text = "Looser limits count once they are on the base branch: merge them in a change of their own first."
         steps.append(Step(text=text))
     return steps
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A metric without its texts, which take long to write for thousands of images."""
+
+    name: str
+    stage: str | None
+    metric: Metric
+
+
+def _all_held(image: ImageReport) -> Iterator[_Held]:
+    for name, metric in image.metrics.named():
+        yield _Held(name, None, metric)
+    for stage in image.stages:
+        if stage.reached:
+            for name, metric in stage.metrics.items():
+                yield _Held(name, stage.name, metric)
 
 
 def _row(name: str, metric: Metric, stage: str | None = None) -> Row:
@@ -179,5 +216,5 @@ def _is_better(metric: Metric) -> bool:
     return metric.delta is not None and metric.tolerance is not None and metric.delta < -metric.tolerance
 
 
-def _lacks_baseline(row: Row) -> bool:
+def _lacks_baseline(row: _Held) -> bool:
     return row.metric.verdict == Verdict.NO_BASELINE and row.name in GATED_BY_BASELINE and row.stage is None

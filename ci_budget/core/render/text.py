@@ -21,9 +21,11 @@ from ci_budget.core.records.report import (
     StageReport,
     Verdict,
 )
+from ci_budget.core.render.disk_steps import peak_step_lines
 from ci_budget.core.render.escape import escape_terminal, silence_commands
 from ci_budget.core.render.figures import (
     Row,
+    against_said,
     all_rows,
     disk_said,
     image_rows,
@@ -31,7 +33,9 @@ from ci_budget.core.render.figures import (
     peak_parts,
     stage_rows,
 )
-from ci_budget.core.text.units import format_delta, format_seconds, format_size
+from ci_budget.core.render.growth import tell_changes, tell_split
+from ci_budget.core.render.headline import headline
+from ci_budget.core.text.units import format_seconds, format_size
 
 _STYLES = {
     Verdict.PASS: "green",
@@ -43,6 +47,7 @@ _STYLES = {
     Verdict.NO_BASELINE: "cyan",
     Verdict.DISABLED: "dim",
 }
+_SEVERITIES = {"error": "red", "warning": "yellow"}
 _SHOWN = 8
 _STAGE_TITLES = {
     "peak_disk": "peak",
@@ -67,6 +72,8 @@ def render_text(
     `report_folder`: where report.json lies; it stands in the commands to type next.
     """
     page = _Page(width=width, colour=colour, ascii_only=ascii_only)
+    if (said := against_said(report)) is not None:
+        page.line(said)
     for image in report.images:
         _write_image(page, image)
     if report.limits_changed:
@@ -129,6 +136,9 @@ class _Page:
 def _write_image(page: _Page, image: ImageReport) -> None:
     new = " (new here)" if image.new else ""
     page.line(page.say(image.name, "bold"), new, ": ", page.verdict(image.verdict))
+    reason = headline(image)
+    if reason is not None:
+        page.line(page.say("why: ", "bold"), reason, indent=2)
     target = f", target {image.target}" if image.target else ""
     where = f"; {disk_said(image.disk)}" if image.disk is not None else ""
     page.line(f"{image.dockerfile}{target}{where}", indent=2)
@@ -149,6 +159,8 @@ def _write_image(page: _Page, image: ImageReport) -> None:
     peak = image.metrics.peak_disk
     if peak is not None and peak.composition is not None:
         page.line(f"The peak was made of: {peak_parts(peak.composition)}", indent=2)
+    for line in peak_step_lines(image):
+        page.line(line, indent=2)
     if image.smoke is not None:
         _write_smoke(page, image.smoke)
     _write_reasons(page, image)
@@ -213,16 +225,19 @@ def _write_smoke(page: _Page, smoke: SmokeReport) -> None:
 
 def _write_reasons(page: _Page, image: ImageReport) -> None:
     if image.contributors:
-        page.line("What changed:", indent=2)
-    for found in image.contributors[:_SHOWN]:
-        page.line(f"{format_delta(found.delta, 'bytes')}  {found.kind} {found.name}", indent=4)
+        page.line(f"What changed in the image ({tell_split(image.contributors)}):", indent=2)
+    for text in tell_changes(image.contributors, _SHOWN):
+        page.line(text, indent=4)
     for finding in image.findings[:_SHOWN]:
-        size = f" ({format_size(finding.bytes)})" if finding.bytes is not None else ""
-        place = f"{finding.file}:{finding.line}: " if finding.file and finding.line else ""
-        page.line(f"{finding.severity} {finding.rule}{size}: {place}{finding.message} {finding.mend}", indent=2)
-    hidden = max(0, len(image.contributors) - _SHOWN) + max(0, len(image.findings) - _SHOWN)
+        size = f" ({format_size(finding.bytes)})" if finding.bytes else ""
+        line = f":{finding.line}" if finding.line is not None else ""
+        place = f"{finding.file}{line}: " if finding.file else ""
+        style = _SEVERITIES.get(finding.severity, "")
+        page.line(page.say(f"{finding.severity} {finding.rule}{size}", style), f": {place}{finding.message}", indent=2)
+        page.line(finding.mend, indent=6)
+    hidden = max(0, len(image.findings) - _SHOWN)
     if hidden:
-        page.line(f"... and {hidden} more in the report", indent=2)
+        page.line(f"... and {hidden} more findings in the report", indent=2)
 
 
 def _write_changes(page: _Page, changes: Sequence[LimitChange], *, indent: int) -> None:

@@ -49,6 +49,17 @@ def parse_platform(text: str, *, default: str = "amd64") -> Platform:
     return _normal(parts[0].lower(), parts[1].lower(), parts[2].lower() if len(parts) == 3 else "")
 
 
+def fits(found: str, wanted: str) -> bool:
+    """Whether an image for `found` serves a build for `wanted`; what an image does not say counts as fit."""
+    try:
+        have, need = parse_platform(found), parse_platform(wanted)
+    except ValueError:
+        return not found.strip("/") or found == wanted
+    if (have.system, have.architecture) != (need.system, need.architecture):
+        return False
+    return not have.variant or not need.variant or have.variant == need.variant
+
+
 def _normal(system: str, architecture: str, variant: str) -> Platform:
     architecture, implied = _ALIASES.get(architecture, (architecture, ""))
     variant = variant or implied

@@ -1,0 +1,88 @@
+"""What grew: the image's inventory held against that of what it is compared with, after the gate has judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ci_budget.core.inventory.changes import REST, compare
+from ci_budget.core.inventory.model import Inventory
+from ci_budget.core.inventory.other_changes import WHAT_CHANGED, tell_context, tell_layers
+from ci_budget.core.records.baseline import BaselineEntry, find_entry
+from ci_budget.core.records.report import Contributor, ImageReport, Metric
+from ci_budget.core.text.units import format_size
+from ci_budget.edges.files.baseline_inventories import InventoryPlace, read_baseline_inventory
+from ci_budget.errors import ConfigError, UnmeasuredError
+
+_EXPLAINED = ("image_size", "layers", "context_size")
+
+
+def explain_growth(
+    judged: ImageReport,
+    now: Inventory | None,
+    *,
+    baselines: Sequence[BaselineEntry],
+    places: Sequence[InventoryPlace],
+    before: Inventory | None = None,
+) -> ImageReport:
+    """The image with what makes its size differ from the baseline's; deltas add up to the metric's. What layers and
+    context gained or lost is told in their messages.
+
+    `before`: the other revision's inventory, where it was built in this run; else the one that the baseline names is
+    read. Where there is none, or it is damaged, a note says so: the verdict stands, and nothing is guessed.
+    """
+    changed = [metric for name, metric in judged.metrics.named() if name in _EXPLAINED and metric.delta]
+    if now is None or not changed:
+        return judged
+    try:
+        then = before if before is not None else _of_baseline(judged, baselines, places)
+    except (ConfigError, UnmeasuredError) as error:
+        return _noted(judged, f"what changed since the baseline cannot be told: {error.what}. {error.mend}")
+    if then is None:
+        if not any(_beyond_tolerance(metric) for metric in changed):
+            return judged
+        why = "the baseline was recorded without an inventory; the next `ci-budget baseline update` stores one"
+        return _noted(judged, f"what changed since the baseline cannot be told: {why}")
+    return _with_contributors(_with_messages(judged, then, now), then, now)
+
+
+def _with_contributors(judged: ImageReport, then: Inventory, now: Inventory) -> ImageReport:
+    size = judged.metrics.image_size
+    if size is None or not size.delta:
+        return judged
+    found = compare(then, now)
+    left = size.delta - sum(item.delta for item in found)
+    if left:
+        found.append(Contributor(kind="this-change", name=REST, before=None, after=None, delta=left))
+        judged = _noted(
+            judged,
+            f"the inventory of the baseline is of an image of {format_size(then.size)}, its accepted value is "
+            f"{format_size(size.baseline or 0)}: the difference stands under '{REST}'",
+        )
+    return judged.model_copy(update={"contributors": found})
+
+
+def _with_messages(judged: ImageReport, then: Inventory, now: Inventory) -> ImageReport:
+    """What is no part of the image's bytes is told in the metric's own message."""
+    changes = {}
+    for name, tell in (("context_size", tell_context), ("layers", tell_layers)):
+        metric = getattr(judged.metrics, name)
+        if metric is not None and _beyond_tolerance(metric) and (said := tell(then, now)):
+            changes[name] = metric.model_copy(update={"message": f"{metric.message}{WHAT_CHANGED}{said}"})
+    return judged.model_copy(update={"metrics": judged.metrics.model_copy(update=changes)})
+
+
+def _of_baseline(
+    judged: ImageReport, baselines: Sequence[BaselineEntry], places: Sequence[InventoryPlace]
+) -> Inventory | None:
+    match = find_entry(baselines, judged.fingerprint, "image_size")
+    if match is None or match.differs or match.entry.inventory is None:
+        return None
+    return read_baseline_inventory(places, judged.name, match.entry.inventory)
+
+
+def _beyond_tolerance(metric: Metric) -> bool:
+    return metric.delta is not None and abs(metric.delta) > (metric.tolerance or 0)
+
+
+def _noted(image: ImageReport, text: str) -> ImageReport:
+    return image.model_copy(update={"notes": [*image.notes, text]})

@@ -1,0 +1,1 @@
+"""A filesystem of its own for Docker's data: which commands make it, and what stands in their way."""

@@ -1,0 +1,1 @@
+"""A Docker engine: its API, its builder, its images."""

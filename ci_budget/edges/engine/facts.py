@@ -1,0 +1,81 @@
+"""What an engine says of itself, of an image, of its build cache and of a container that ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineFacts:
+    """What an engine says of itself. `id` is its own as long as its data-root lives."""
+
+    id: str
+    version: str
+    storage_driver: str
+    data_root: str
+    platform: str
+    kernel: str
+    runtimes: tuple[str, ...]
+    security_options: tuple[str, ...]
+    containerd_store: bool
+
+    @property
+    def rootless(self) -> bool:
+        """Rootless or with remapped users: a privileged container there is not root on the host."""
+        return any(option.startswith(("name=rootless", "name=userns")) for option in self.security_options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """One local image. `layer_folders`: the layers' directories from the lowest up, where the store is overlay2.
+
+    `platform` is empty where the image does not say what it was made for.
+    """
+
+    id: str
+    platform: str
+    diff_ids: tuple[str, ...]
+    onbuild: tuple[str, ...]
+    repo_digests: tuple[str, ...]
+    layer_folders: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheRecord:
+    """A record of the build cache. `kind`: regular, source.local, exec.cachemount, internal, frontend; `created` in
+    Unix seconds, 0 where the engine does not say."""
+
+    id: str
+    kind: str
+    size: int
+    created: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerEnd:
+    """How a container ended; `exit_code` is None when it ran out of time."""
+
+    exit_code: int | None
+    log: str
+
+
+def read_image(found: Mapping[str, Any]) -> ImageFacts:
+    """An image from the answer of `GET /images/NAME/json`."""
+    graph = found.get("GraphDriver") or {}
+    data = graph.get("Data") or {}
+    folders: tuple[str, ...] | None = None
+    if graph.get("Name") == "overlay2" and data.get("UpperDir"):
+        lower = [part for part in str(data.get("LowerDir") or "").split(":") if part]
+        folders = (*reversed(lower), str(data["UpperDir"]))
+    diff_ids = tuple((found.get("RootFS") or {}).get("Layers") or ())
+    platform = [str(found.get(key) or "") for key in ("Os", "Architecture", "Variant")]
+    return ImageFacts(
+        id=str(found["Id"]),
+        platform="/".join(part for part in platform if part) if all(platform[:2]) else "",
+        diff_ids=diff_ids,
+        onbuild=tuple((found.get("Config") or {}).get("OnBuild") or ()),
+        repo_digests=tuple(found.get("RepoDigests") or ()),
+        layer_folders=folders if diff_ids else (),
+    )

@@ -1,0 +1,1 @@
+"""The files that the tool reads and writes, bounded and whole."""

@@ -1,0 +1,92 @@
+"""The inventories that lie beside a baseline: `inventory/NAME.zst`, in the working tree or at a revision."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ci_budget.core.inventory.model import Inventory
+from ci_budget.core.inventory.storage import LARGEST_COMPRESSED, parse_inventory
+from ci_budget.edges import git
+from ci_budget.edges.files.config_file import read_bounded
+from ci_budget.errors import ConfigError, UnmeasuredError
+
+FOLDER = "inventory"
+_MEND = "`ci-budget baseline update` stores it beside the baseline; commit both."
+
+
+@dataclass(frozen=True, kw_only=True)
+class InventoryPlace:
+    """A baseline file that inventories lie beside: `baseline` is relative to `folder`, or absolute; `revision` None
+    for the working tree."""
+
+    folder: Path
+    baseline: str
+    revision: str | None = None
+
+    def read(self, image: str) -> bytes | None:
+        """An image's stored inventory; None where there is none.
+
+        Raises ConfigError or UnmeasuredError where that cannot be told.
+        """
+        path = self.path(image)
+        if self.revision is not None:
+            return git.read_file_at(self.folder, self.revision, path)
+        file = self.folder / path
+        return read_bounded(file, LARGEST_COMPRESSED) if os.path.lexists(file) else None
+
+    def path(self, image: str) -> str:
+        """Where it lies, as `baseline` is written. Raises ConfigError for a name that leaves the folder."""
+        if ".." in image.split("/"):
+            raise ConfigError(f"'{image}' is no name of an image")
+        return str(PurePosixPath(self.baseline).parent / FOLDER / f"{image}.zst")
+
+    def shown(self, image: str) -> str:
+        """The place, for messages."""
+        return self.path(image) if self.revision is None else f"{self.path(image)} at {self.revision[:12]}"
+
+
+def read_baseline_inventory(places: Sequence[InventoryPlace], image: str, sha256: str) -> Inventory:
+    """The inventory whose hash a baseline records, from the first place that has it.
+
+    The hash comes from the baseline that counts, so where the bytes lie is no matter of trust. Raises ConfigError,
+    with what to do, when no place has it.
+    """
+    wanted = sha256.removeprefix("sha256:")
+    problems: list[str] = []
+    for place in places:
+        try:
+            data = place.read(image)
+        except (ConfigError, UnmeasuredError) as error:
+            problems.append(f"{place.shown(image)} {error.what}")
+            continue
+        if data is None:
+            problems.append(f"there is no {place.shown(image)}")
+        elif hashlib.sha256(data).hexdigest() != wanted:
+            problems.append(f"{place.shown(image)} is not the one that the baseline names (its hash is another)")
+        else:
+            return parse_inventory(data, place.shown(image))
+    raise ConfigError("; ".join(problems) or "no place is known where it could lie", mend=_MEND)
+
+
+def write_baseline_inventory(baseline: Path, image: str, data: bytes) -> Path:
+    """Put an image's inventory beside the baseline file, whole or not at all. Raises ConfigError when it cannot be."""
+    file = baseline.parent / InventoryPlace(folder=baseline.parent, baseline=baseline.name).path(image)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=file.parent, prefix=".inventory-", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                os.fchmod(handle, 0o644)
+            Path(draft).replace(file)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ConfigError(f"the inventory cannot be written: {error.strerror}", file=file) from error
+    return file

@@ -1,0 +1,41 @@
+"""The ignore file of a context as a file that is written: whole or not at all, with the mode it had."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from ci_budget.core.context.ignore import LARGEST_FILE
+from ci_budget.edges.files.config_file import read_bounded
+from ci_budget.edges.files.context_files import find_ignore_file
+from ci_budget.errors import ConfigError
+
+
+def ignore_file_of(context: Path, dockerfile: Path) -> Path:
+    """The ignore file that counts, its links resolved; where there is none, the `.dockerignore` to be made.
+
+    Raises UnmeasuredError when a folder cannot be looked into.
+    """
+    return find_ignore_file(context, dockerfile) or context / ".dockerignore"
+
+
+def read_ignore_file(path: Path) -> bytes:
+    """Its bytes, none where it does not exist. Raises ConfigError when it cannot be read."""
+    return read_bounded(path, LARGEST_FILE) if os.path.lexists(path) else b""
+
+
+def write_ignore_file(path: Path, data: bytes) -> None:
+    """Put a new text in its place. Raises ConfigError when that is not possible; then the old one stays."""
+    draft = ""
+    try:
+        mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
+        handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            os.fchmod(stream.fileno(), mode)
+        Path(draft).replace(path)
+    except OSError as error:
+        if draft:
+            Path(draft).unlink(missing_ok=True)
+        raise ConfigError(f"cannot be written: {error.strerror}", file=path) from None

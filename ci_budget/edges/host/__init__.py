@@ -1,0 +1,1 @@
+"""This machine: its disks, its schedules."""

@@ -1,0 +1,1 @@
+"""The sandbox: a private engine on a filesystem of a fixed size."""

@@ -1,0 +1,148 @@
+"""A bridge of the sandbox's own with NAT to the outside; the host's and its engine's network stay as they are.
+
+The private engine must not manage the firewall itself (it would rewrite the host engine's rules),
+so this module adds one masquerade rule and two accepts, each with the sandbox's comment, and takes
+exactly these away again. Forwarding in the kernel is switched on where it was off, and off again by
+the last sandbox that needed it. Which sandboxes live is kept for the network namespace, not for a
+state directory: all of them share its firewall and its forwarding switch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_budget.edges.processes import run
+from ci_budget.edges.sites.state import Claim, living_ids, locked, network_folder
+from ci_budget.errors import UnmeasuredError
+
+_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+_DEFAULT_MTU = 1500
+_POOLS = ("10.213.0.0/16", "172.29.0.0/16", "192.168.240.0/20", "10.89.0.0/16", "100.88.0.0/16")
+_IPTABLES = ("iptables", "-w", "30")
+_BRIDGE = re.compile(r"cib[0-9a-f]{8}")
+_WAS_OFF = "forwarding-was-off"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateNetwork:
+    """A bridge's name, its address with prefix length, and the MTU to hand to the engine."""
+
+    bridge: str
+    address: str
+    mtu: int
+
+
+@contextlib.contextmanager
+def private_network(claim: Claim) -> Iterator[PrivateNetwork]:
+    """A bridge on a free subnet, with NAT; all of it is gone afterwards."""
+    try:
+        yield _create(claim)
+    finally:
+        remove_network(claim)
+
+
+def _create(claim: Claim) -> PrivateNetwork:
+    with _exclusively():
+        subnet = free_subnet()
+        mtu = default_mtu()
+        address = f"{subnet.network_address + 1}/{subnet.prefixlen}"
+        run(["ip", "link", "add", "name", claim.bridge, "mtu", str(mtu), "type", "bridge"])
+        run(["ip", "address", "add", address, "dev", claim.bridge])
+        run(["ip", "link", "set", "dev", claim.bridge, "up"])
+        mark = ("-m", "comment", "--comment", claim.comment)
+        for rule in (
+            ("-t", "nat", "-I", "POSTROUTING", "1", "-s", str(subnet), "!", "-o", claim.bridge, *mark,
+             "-j", "MASQUERADE"),
+            ("-I", "FORWARD", "1", "-i", claim.bridge, "!", "-o", claim.bridge, *mark, "-j", "ACCEPT"),
+            ("-I", "FORWARD", "1", "-o", claim.bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", *mark,
+             "-j", "ACCEPT"),
+        ):  # fmt: skip
+            run([*_IPTABLES, *rule])
+        if _FORWARD.read_text(encoding="ascii").strip() == "0":
+            (network_folder() / _WAS_OFF).touch()
+            _FORWARD.write_text("1\n", encoding="ascii")
+    return PrivateNetwork(bridge=claim.bridge, address=address, mtu=mtu)
+
+
+def remove_network(claim: Claim) -> None:
+    """Take away this sandbox's rules and bridge, whatever is there of them; restore forwarding after the last one."""
+    with _exclusively():
+        for table, rule in marked_rules(claim.comment):
+            run([*_IPTABLES, "-t", table, "-D", *rule], check=False)
+        if claim.bridge in _links():
+            run(["ip", "link", "delete", "dev", claim.bridge], check=False)
+        _restore_forwarding(living_ids() - {claim.id})
+
+
+def marked_rules(comment: str) -> list[tuple[str, list[str]]]:
+    """The firewall rules that carry `comment` (or any of ours with `comment` = "ci-budget:"): table and rule words."""
+    found = []
+    for table in ("nat", "filter"):
+        saved = run([*_IPTABLES, "-t", table, "-S"], check=False)
+        for line in saved.text.splitlines():
+            if comment in line and line.startswith("-A "):
+                words = shlex.split(line)
+                mark = words[words.index("--comment") + 1] if "--comment" in words else ""
+                if mark == comment or (comment.endswith(":") and mark.startswith(comment)):
+                    found.append((table, words[1:]))
+    return found
+
+
+def remove_orphans() -> None:
+    """Take away bridges and rules of sandboxes whose process is gone, whichever state directory they belonged to."""
+    with _exclusively():
+        living = living_ids()
+        for table, rule in marked_rules("ci-budget:"):
+            if rule[rule.index("--comment") + 1].removeprefix("ci-budget:") not in living:
+                run([*_IPTABLES, "-t", table, "-D", *rule], check=False)
+        for name in _links():
+            if _BRIDGE.fullmatch(name) and name.removeprefix("cib") not in living:
+                run(["ip", "link", "delete", "dev", name], check=False)
+        _restore_forwarding(living)
+
+
+def _exclusively() -> contextlib.AbstractContextManager[None]:
+    return locked(network_folder() / "lock")
+
+
+def _restore_forwarding(living: set[str]) -> None:
+    mark = network_folder() / _WAS_OFF
+    if mark.exists() and not living:
+        _FORWARD.write_text("0\n", encoding="ascii")
+        mark.unlink()
+
+
+def _links() -> dict[str, int]:
+    """The interfaces and their MTU, as this network namespace has them (/sys may show another one's)."""
+    return {str(link["ifname"]): int(link["mtu"]) for link in json.loads(run(["ip", "-json", "link", "show"]).text)}
+
+
+def free_subnet() -> ipaddress.IPv4Network:
+    """A /24 that overlaps no route of this machine, in any table. Raises UnmeasuredError when there is none."""
+    taken = []
+    for route in json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]).text or "[]"):
+        with contextlib.suppress(ValueError):  # "default", unreachable types
+            network = ipaddress.IPv4Network(str(route.get("dst", "")), strict=False)
+            if network.prefixlen > 0:
+                taken.append(network)
+    for pool in _POOLS:
+        for subnet in ipaddress.IPv4Network(pool).subnets(new_prefix=24):
+            if not any(subnet.overlaps(network) for network in taken):
+                return subnet
+    raise UnmeasuredError("every private subnet that the sandbox could use is routed already on this machine")
+
+
+def default_mtu() -> int:
+    """The MTU of the interface that carries the default route; 1500 without one."""
+    links = _links()
+    for route in json.loads(run(["ip", "-json", "-4", "route", "show", "default"]).text or "[]"):
+        if route.get("dev") in links:
+            return links[route["dev"]]
+    return _DEFAULT_MTU

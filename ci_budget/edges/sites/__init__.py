@@ -1,0 +1,1 @@
+"""Where builds run, what they leave there, and the watch on its disk."""

@@ -1,0 +1,279 @@
+"""What is said of a size that changed: by the inventory that the baseline names, wherever it lies, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from ci_budget.__main__ import main
+from ci_budget.commands.growth import explain_growth
+from ci_budget.core.gate.judgement import GateOptions, judge_run
+from ci_budget.core.inventory.changes import REST, compare
+from ci_budget.core.inventory.model import ContextRecord, FileRecord, Inventories, Inventory
+from ci_budget.core.inventory.storage import render_inventories, render_inventory
+from ci_budget.core.records.baseline import BaselineEntry
+from ci_budget.core.records.report import ContextMetric, ImageReport, LayersMetric, Metric, Metrics
+from ci_budget.core.render.comparison import (
+    Comparison,
+    render_comparison_json,
+    render_comparison_markdown,
+    render_comparison_text,
+)
+from ci_budget.core.render.growth import tell_changes, tell_split
+from ci_budget.core.render.headline import headline
+from ci_budget.core.render.json_text import render_json
+from ci_budget.edges.files.baseline_inventories import InventoryPlace, read_baseline_inventory
+from ci_budget.errors import ConfigError
+from tests.unit.golden_reports import HOSTILE
+from tests.unit.inventory_samples import Image, service
+from tests.unit.report_samples import MB, SANDBOX, STARTED, entry, measured
+from tests.unit.test_git import command
+
+BEFORE = service().add("venv/torch/lib.so", 900 * MB, "torch", "2.13.0").inventory()
+AFTER = service().add("venv/torch/lib.so", 2800 * MB, "torch", "2.14.1").inventory()
+STORED = render_inventory(BEFORE)
+HASH = hashlib.sha256(STORED).hexdigest()
+
+
+def judged(baseline: int = BEFORE.size, now: int = AFTER.size, tolerance: int = 0) -> ImageReport:
+    size = Metric(value=now, baseline=baseline, delta=now - baseline, tolerance=tolerance, unit="bytes")
+    return measured(metrics=Metrics(image_size=size))
+
+
+def recorded(inventory: str | None = HASH) -> list[BaselineEntry]:
+    return [entry({"image_size": BEFORE.size}, inventory=inventory)]
+
+
+def place(folder: Path, revision: str | None = None) -> InventoryPlace:
+    return InventoryPlace(folder=folder, baseline=".ci-budget/baseline.json", revision=revision)
+
+
+def store(folder: Path, data: bytes = STORED) -> Path:
+    file = folder / ".ci-budget" / "inventory" / "app.zst"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+    return file
+
+
+def explain(
+    folder: Path, image: ImageReport | None = None, inventory: str | None = HASH, now: Inventory | None = AFTER
+) -> ImageReport:
+    return explain_growth(image or judged(), now, baselines=recorded(inventory), places=[place(folder)])
+
+
+class TestExplaining:
+    def test_by_the_inventory_beside_the_baseline(self, tmp_path: Path) -> None:
+        store(tmp_path)
+        found = explain(tmp_path)
+        assert [(item.name, item.delta) for item in found.contributors] == [("torch 2.13.0 -> 2.14.1", 1900 * MB)]
+        assert found.notes == []
+
+    def test_a_prefix_of_the_hash_is_allowed(self, tmp_path: Path) -> None:
+        store(tmp_path)
+        assert len(explain(tmp_path, inventory=f"sha256:{HASH}").contributors) == 1
+
+    @pytest.mark.parametrize(
+        ("data", "said"),
+        [
+            (None, "there is no .ci-budget/inventory/app.zst"),
+            (b"damaged", ".ci-budget/inventory/app.zst is not the one that the baseline names (its hash is another)"),
+            (STORED[:-5], ".ci-budget/inventory/app.zst is not the one that the baseline names (its hash is another)"),
+        ],
+    )
+    def test_an_inventory_that_is_not_there_is_said(self, tmp_path: Path, data: bytes | None, said: str) -> None:
+        if data is not None:
+            store(tmp_path, data)
+        found = explain(tmp_path)
+        assert found.contributors == []
+        assert found.notes == [
+            f"what changed since the baseline cannot be told: {said}. "
+            "`ci-budget baseline update` stores it beside the baseline; commit both."
+        ]
+        assert found.model_copy(update={"notes": []}) == judged(), "the verdict stands"
+
+    @pytest.mark.parametrize("data", [b"no zstd", STORED[:200], render_inventory(BEFORE)[:-1], b""])
+    def test_a_damaged_one_of_the_right_hash(self, tmp_path: Path, data: bytes) -> None:
+        store(tmp_path, data)
+        found = explain(tmp_path, inventory=hashlib.sha256(data).hexdigest())
+        assert found.contributors == []
+        assert found.notes[0].startswith("what changed since the baseline cannot be told: this inventory ")
+
+    def test_a_baseline_without_one(self, tmp_path: Path) -> None:
+        found = explain(tmp_path, inventory=None)
+        assert found.notes == [
+            "what changed since the baseline cannot be told: the baseline was recorded without an inventory; "
+            "the next `ci-budget baseline update` stores one"
+        ]
+        assert explain(tmp_path, judged(tolerance=2 * AFTER.size), inventory=None).notes == [], "nobody asks"
+
+    @pytest.mark.parametrize("image", [judged(now=BEFORE.size), measured(metrics=Metrics())])
+    def test_nothing_to_tell(self, tmp_path: Path, image: ImageReport) -> None:
+        assert explain(tmp_path, image) == image
+
+    def test_an_image_that_could_not_be_read(self, tmp_path: Path) -> None:
+        assert explain(tmp_path, now=None) == judged()
+
+    def test_another_platform_s_baseline_says_nothing_of_this_one(self, tmp_path: Path) -> None:
+        store(tmp_path)
+        arm = SANDBOX.model_copy(update={"platform": "linux/arm64"})
+        found = explain_growth(
+            judged(), AFTER, baselines=[entry({"image_size": 1}, inventory=HASH, at=arm)], places=[place(tmp_path)]
+        )
+        assert found.contributors == []
+
+    def test_they_add_up_to_the_accepted_value_and_say_so(self, tmp_path: Path) -> None:
+        store(tmp_path)
+        found = explain(tmp_path, judged(baseline=BEFORE.size - 7 * MB))
+        assert [(item.name, item.delta) for item in found.contributors] == [
+            ("torch 2.13.0 -> 2.14.1", 1900 * MB),
+            (REST, 7 * MB),
+        ]
+        assert found.notes == [
+            "the inventory of the baseline is of an image of 940 MB, its accepted value is 933 MB: "
+            "the difference stands under 'other files'"
+        ]
+
+    def test_the_other_revision_s_inventory_needs_no_file(self, tmp_path: Path) -> None:
+        found = explain_growth(judged(), AFTER, baselines=[], places=[], before=BEFORE)
+        assert len(found.contributors) == 1
+
+    def test_layers_and_context_are_told_in_their_own_words(self) -> None:
+        after = service().add("venv/torch/lib.so", 900 * MB, "torch", "2.13.0").step("RUN make").inventory()
+        kept = {"size": 9, "folder_depth": 0}
+        sides = [
+            side.model_copy(update={"context": ContextRecord(**kept, files=[FileRecord(path="a", size=size, layer=0)])})
+            for side, size in ((BEFORE, 5000), (after, 90_000))
+        ]
+        metrics = Metrics(
+            layers=LayersMetric(value=3, baseline=2, delta=1, tolerance=0, unit="count", message="3 is too many"),
+            context_size=ContextMetric(value=90, baseline=5, delta=85, tolerance=0, unit="bytes", message="too large"),
+        )
+        found = explain_growth(measured(metrics=metrics), sides[1], baselines=[], places=[], before=sides[0])
+        assert {name: metric.message for name, metric in found.metrics.named()} == {
+            "layers": "3 is too many; what changed: line 12 brings one (`RUN make`)",
+            "context_size": "too large; what changed: +85.0 kB a",
+        }
+        assert headline(found) == "context_size +85 B: +85.0 kB a"
+
+
+class TestPlaces:
+    def test_at_a_revision_whatever_the_working_tree_has(self, tmp_path: Path) -> None:
+        command(tmp_path, "init", "-q", "-b", "main", ".")
+        file = store(tmp_path)
+        command(tmp_path, "add", "-A")
+        command(tmp_path, "commit", "-q", "-m", "base")
+        file.write_bytes(b"changed by the proposal")
+        places = [place(tmp_path, "HEAD"), place(tmp_path)]
+        assert read_baseline_inventory(places, "app", HASH) == BEFORE
+        with pytest.raises(ConfigError) as error:
+            read_baseline_inventory(places, "app", "0" * 64)
+        assert ".ci-budget/inventory/app.zst at HEAD is not the one" in str(error.value)
+
+    def test_a_new_image_has_it_in_the_working_tree(self, tmp_path: Path) -> None:
+        command(tmp_path, "init", "-q", "-b", "main", ".")
+        command(tmp_path, "commit", "-q", "--allow-empty", "-m", "base")
+        store(tmp_path)
+        assert read_baseline_inventory([place(tmp_path, "HEAD"), place(tmp_path)], "app", HASH) == BEFORE
+
+    def test_names(self, tmp_path: Path) -> None:
+        assert place(tmp_path).path("team/app") == ".ci-budget/inventory/team/app.zst"
+        with pytest.raises(ConfigError):
+            place(tmp_path).path("a/../../b")
+
+    def test_a_folder_or_a_pipe_in_its_place(self, tmp_path: Path) -> None:
+        (tmp_path / ".ci-budget" / "inventory" / "app.zst").mkdir(parents=True)
+        with pytest.raises(ConfigError, match="is not a regular file"):
+            read_baseline_inventory([place(tmp_path)], "app", HASH)
+
+
+def compared(name: str = "web", against: str = "archive://old.tar", image: Image | None = None) -> Comparison:
+    after = AFTER if image is None else image.inventory()
+    other = after.model_copy(update={"image_id": "sha256:after"})
+    return Comparison(name=name, against=against, after=other, before=BEFORE, contributors=compare(BEFORE, other))
+
+
+class TestComparison:
+    def test_text(self) -> None:
+        assert render_comparison_text(compared()) == (
+            "web against archive://old.tar\n"
+            "  image_size 940 MB -> 2.84 GB: +1.90 GB (+202.1 %)\n"
+            "  layers 2 -> 2\n"
+            "  dependency drift +1.90 GB\n"
+            "\n"
+            "What changed\n"
+            "  +1.90 GB torch 2.13.0 -> 2.14.1 (dependency drift, line 11)\n"
+        )
+
+    def test_markdown_and_json(self) -> None:
+        assert render_comparison_markdown(compared()) == (
+            "## `web` against `archive://old.tar`\n"
+            "\n"
+            "- image_size 940 MB -&#62; 2.84 GB: +1.90 GB (+202.1 %)\n"
+            "- layers 2 -&#62; 2\n"
+            "- dependency drift +1.90 GB\n"
+            "\n"
+            "### What changed\n"
+            "\n"
+            "- &#43;1.90 GB torch 2.13.0 -&#62; 2.14.1 (dependency drift, line 11)\n"
+        )
+        assert json.loads(render_comparison_json(compared())) == {
+            "image": "web",
+            "against": "archive://old.tar",
+            "image_size": {"before": 940 * MB, "after": 2840 * MB, "delta": 1900 * MB},
+            "layers": {"before": 2, "after": 2},
+            "contributors": [
+                {
+                    "kind": "dependency-drift",
+                    "name": "torch 2.13.0 -> 2.14.1",
+                    "before": 900 * MB,
+                    "after": 2800 * MB,
+                    "delta": 1900 * MB,
+                    "stage": "app",
+                    "line": 11,
+                }
+            ],
+        }
+
+    def test_hostile_names_stay_text(self) -> None:
+        image = service().add(f"venv/{HOSTILE}", 10**9)
+        text = render_comparison_text(compared(HOSTILE, HOSTILE, image), ascii_only=True)
+        assert not [char for char in text if not char.isprintable() and char != "\n"]
+        assert "##[" not in text
+        assert "##[" not in render_comparison_json(compared(HOSTILE, HOSTILE, image))
+
+    def test_what_is_cut_off_keeps_its_sum(self) -> None:
+        image = service().add("venv/torch/lib.so", 900 * MB, "torch", "2.13.0")
+        for number in range(5):
+            image.add(f"venv/{number}.so", (number + 1) * 100 * MB, f"p{number}")
+        found = compared(image=image).contributors
+        assert tell_split(found) == "dependency drift +1.50 GB"
+        assert tell_changes(found, 3) == [
+            "+500 MB p4 1.0 (new, dependency drift, line 11)",
+            "+400 MB p3 1.0 (new, dependency drift, line 11)",
+            "+600 MB in 3 more",
+        ]
+
+
+def report_folder(folder: Path, image: ImageReport, inventory: Inventory) -> Path:
+    """A folder as `check` leaves it."""
+    folder.mkdir()
+    report = judge_run([image], started=STARTED, commit=None, options=GateOptions())
+    (folder / "report.json").write_text(render_json(report))
+    (folder / "inventory.json.zst").write_bytes(render_inventories(Inventories(images={image.name: inventory})))
+    return folder
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = report_folder(tmp_path / "old", measured("web"), BEFORE)
+    new = report_folder(tmp_path / "new", measured("web"), AFTER.model_copy(update={"image_id": "sha256:after"}))
+    assert main(["explain", str(new), "--against", str(old)]) == 0
+    assert capsys.readouterr().out.startswith(f"{new} against {old}\n  image_size 940 MB -> 2.84 GB: +1.90 GB")
+    assert main(["explain", str(new), "--against", str(old), "--format", "json", "--output", str(tmp_path / "o")]) == 0
+    assert json.loads((tmp_path / "o").read_text())["image_size"]["delta"] == 1900 * MB
+    assert main(["explain", str(old), "--against", str(old)]) == 0
+    assert "the same image, 940 MB" in capsys.readouterr().out
+    assert main(["explain", str(new), "--against", str(tmp_path / "none")]) == 2
+    assert main(["explain", str(new), "--against", str(old), "--fix-ignore"]) == 2
