@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help venv engine engine-down base-python base-busybox test-tools node-tools lint test test-unit demo bench faults clean
+.PHONY: help venv engine engine-down base-python base-busybox test-tools node-tools lint test test-unit demo bench bench-audio-voice faults clean
 
 PYTHON ?= python3
 DEMO_IMAGE ?= audio-voice
@@ -62,6 +62,10 @@ demo: ## gate the example service for real, ending with the verdict table and th
 bench: ## measure what the README claims (takes long; wants a quiet machine)
 	@$(MAKE) -j2 venv base-python base-busybox
 	$(STEP) "benchmarks" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m benchmarks'
+
+bench-audio-voice: ## gate the example's full variant before and after, each measure, each cause (an hour, 45 GB)
+	@$(MAKE) -j2 venv base-python
+	$(STEP) "audio-voice, full variant" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m benchmarks.audio_voice'
 
 faults: ## inject every fault into real runs and write docs/reliability.md (takes long; wants a quiet machine)
 	@$(MAKE) -j2 venv test-tools base-python base-busybox

@@ -11,6 +11,8 @@ import pytest
 
 from tests.action.conftest import REPOSITORY, Ran, Runner, run
 
+pytestmark = pytest.mark.shared
+
 MAKING = "::group::ci-budget: make the Python environment"
 
 

@@ -22,6 +22,8 @@ from ci_budget.commands.report_options import command as report
 from ci_budget.core.action_outputs import outputs_of
 from tests.action.conftest import REPOSITORY, run
 
+pytestmark = pytest.mark.shared
+
 ACTIONS = [
     REPOSITORY / "action.yml",
     *(REPOSITORY / "action" / name / "action.yml" for name in ("plan", "comment", "release", "merge", "report")),

@@ -164,6 +164,9 @@ class _Sorter:
                 return why
             if "/".join(folders[: depth + 1]) in self._environments and not self._is_mentioned(folder, "caches"):
                 return "caches"
+        alike = _ANYWHERE.get(name)  # a file: the line that keeps such folders out takes it along
+        if alike is not None and not self._is_mentioned(name, alike):
+            return alike
         if folders and folders[0] in self._documents:
             return "documents"
         return next((why for suffix, _, why in _FILES if name.endswith(suffix)), None)

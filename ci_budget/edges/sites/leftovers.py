@@ -13,11 +13,10 @@ from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.files.crash_reports import old_crash_reports
 from ci_budget.edges.sandbox.private_sandbox import mend
 from ci_budget.edges.sandbox.privileged_container import OWNER, orphaned_containers
+from ci_budget.edges.sites.host_traces import LABEL, OWN_IMAGE
 from ci_budget.edges.sites.host_turns import host_turns_halted
 from ci_budget.edges.sites.state import abandoned, mending, try_lock
 from ci_budget.edges.work_tree import abandoned_trees, remove_abandoned
-
-LABEL = "ci-budget"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +75,8 @@ def _stray_containers(engine: DockerEngine) -> Iterator[list[str]]:
     """Containers of sandboxes whose owner is gone, and smoke tests' where nobody measures on the host's engine."""
     owned = {ident for ident, _ in engine.container_labels(OWNER)}
     with host_turns_halted(engine) as halted:
-        smoke = [ident for ident, _ in engine.container_labels(LABEL) if ident not in owned] if halted else []
+        labelled = engine.container_labels(LABEL) if halted else []
+        smoke = [ident for ident, value in labelled if ident not in owned and value != OWN_IMAGE]
         yield [*orphaned_containers(engine), *smoke]
 
 

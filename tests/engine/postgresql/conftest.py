@@ -25,7 +25,7 @@ def docker_compose_file(debian_base: str) -> Path:
 
 @pytest.fixture(scope="session")
 def docker_compose_project_name() -> str:
-    return f"ci-budget-test-{os.getpid()}"
+    return f"test-{os.getpid()}"
 
 
 @pytest.fixture(scope="session")
