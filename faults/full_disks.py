@@ -162,22 +162,27 @@ def baseline_full(ground: Ground) -> Evidence:
         subprocess.run(update, cwd=project.folder, check=True, capture_output=True)
         project.write(f"FROM {BASE}\nRUN true\nRUN dd if=/dev/zero of=/x bs=1M count=3\n")
         assert project.check("--report", str(report), "--exit-zero").exit_code == 0
-        file = project.folder / ".ci-budget" / "baseline.json"
-        before = file.read_bytes()
+        kept = project.folder / ".ci-budget"
+        before = _contents(kept)
         proof = disk.fill()
         done = subprocess.run(
             [*update, "--raise", "layers", "--raise", "image_size", "--raise", "peak_disk", "--raise", "context_size"],
             cwd=project.folder, capture_output=True, text=True,
         )  # fmt: skip
-        strangers = [path.name for path in file.parent.iterdir() if path != file]
-        changed = file.read_bytes() != before
+        after = _contents(kept)
+        strangers = sorted(after.keys() - before.keys())
+        changed = [name for name, data in before.items() if after.get(name) != data]
         return Evidence(
             fired=f"the baseline's filesystem had {proof}",
             outcome=f"refused, the old baseline is whole: {done.stderr.strip()}".replace(str(disk.mount), ""),
             exit_code=done.returncode,
             expected=(2,),
-            problems=(("the baseline changed",) if changed else ()) + tuple(f"half a file: {one}" for one in strangers),
+            problems=tuple(f"it changed: {one}" for one in changed) + tuple(f"half a file: {one}" for one in strangers),
         )
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def host_budget(ground: Ground) -> Evidence:

@@ -22,6 +22,7 @@ from ci_budget.edges.sandbox.seeds import SeedStore
 from ci_budget.edges.sites.disk_mode import DiskMode
 from ci_budget.edges.sites.disk_room import living_sandboxes, promised, require_room, require_undisturbed
 from ci_budget.edges.sites.host_turns import host_turn
+from ci_budget.edges.sites.scratch import sweep_scratch
 from ci_budget.errors import UnmeasuredError
 
 _CANCEL_DELAY = 1.0  # seconds until a cancelled build stops writing, measured on a 600 MB/s writer
@@ -125,6 +126,7 @@ def _host_site(
         engine = DockerEngine(address)
         try:
             stack.enter_context(host_turn(engine, say))
+            sweep_scratch()  # of whoever had the turn before and was killed
             folder = Path(engine.facts().data_root)
             base_level = bases_size(engine)
         finally:
