@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ci_budget import __version__
@@ -14,6 +14,7 @@ from ci_budget.commands.preparation import PreparedImage
 from ci_budget.commands.stage_reading import REPOSITORY, StageReader
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.measurement.measured_image import assemble_metrics, assemble_stages, find_failure
+from ci_budget.core.measurement.own_records import StepTrace
 from ci_budget.core.measurement.provenance import Lines
 from ci_budget.core.measurement.recording import METHOD, BuiltStage, Recording
 from ci_budget.core.records.report import DiskReport, Failure, Fingerprint, ImageReport, SmokeReport, Verdict, Versions
@@ -107,6 +108,7 @@ class _Session:
     reader: StageReader
     cancel: Cancel
     request: BuildRequest
+    traces: dict[str, StepTrace] = field(default_factory=dict)
 
     def run(self, gpu: Gpu | None) -> ImageReport:
         prepared, job = self.prepared, self.prepared.job
@@ -141,7 +143,7 @@ class _Session:
     def _traces_removed(self, name: str) -> contextlib.AbstractContextManager[None]:
         bench = self.bench
         root = bench.state if bench.mode.mode == "host" else None
-        return traces_removed(self.engine, [name], root=root, cold=not bench.warm)
+        return traces_removed(self.engine, [name], steps=self.traces, root=root, cold=not bench.warm)
 
     def _require_sound(self, failure: Failure | None) -> None:
         """Raises UnmeasuredError where not the build failed, but the place that it was built in."""
@@ -188,6 +190,7 @@ class _Session:
                     cancel=self.cancel,
                     timeout=job.image.timeout,
                     redact=prepared.redact,
+                    traces=self.traces,
                 )
                 parallel = job.disk.order == "parallel" or self.bench.warm
                 targets = prepared.targets[-1:] if parallel else prepared.targets

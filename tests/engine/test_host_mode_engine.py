@@ -188,6 +188,26 @@ def test_measurements_take_turns(project: Project, host: QuietHost, leftovers: L
             assert halted is True
 
 
+def test_a_neighbour_s_build_keeps_its_cache(project: Project, host: QuietHost, tmp_path: Path) -> None:
+    neighbour = tmp_path / "neighbour"
+    neighbour.mkdir()
+    (neighbour / "Dockerfile").write_text("FROM test/busybox\nRUN echo neighbour > /n\nCOPY Dockerfile /d\n")
+    project.write("FROM test/busybox\nRUN sleep 4 && echo ours > /o\nCOPY Dockerfile /o2\n", disk=DISK)
+    host.build(project.folder)  # the base, the context: what any build has in common
+    before = host.cache()
+    with running_check(project, env=host.env) as check:
+        check.wait_for("RUN sleep 4")
+        host.build(neighbour)
+        beside = host.cache() - before
+        done = check.finish()
+    assert done.exit_code == 0, done.stdout + done.stderr
+    left = host.docker("buildx", "du", "--builder", "default", "--verbose")
+    assert "from exec /bin/sh -c echo neighbour > /n" in left
+    assert "COPY Dockerfile /d" in left
+    assert left.count("echo ours > /o") == 1  # the user's own, of the build before
+    assert host.cache() - before <= beside
+
+
 def test_a_sandbox_on_the_same_disk_falsifies_nothing(
     project: Project, host: QuietHost, leftovers: LeftoverWatch
 ) -> None:

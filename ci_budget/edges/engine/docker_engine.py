@@ -111,6 +111,7 @@ class DockerEngine:
                 id=str(item["ID"]),
                 kind=str(item.get("Type", "")),
                 size=int(item.get("Size") or 0),
+                description=str(item.get("Description") or ""),
                 created=read_moment(str(item.get("CreatedAt") or "")),
             )
             for item in answer.get("BuildCache") or []

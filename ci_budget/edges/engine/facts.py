@@ -44,12 +44,13 @@ class ImageFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheRecord:
-    """A record of the build cache. `kind`: regular, source.local, exec.cachemount, internal, frontend; `created` in
-    Unix seconds, 0 where the engine does not say."""
+    """A record of the build cache. `kind`: regular, source.local, exec.cachemount, internal, frontend; `description`:
+    the step that made it, where one did; `created` in Unix seconds, 0 where the engine does not say."""
 
     id: str
     kind: str
     size: int
+    description: str = ""
     created: float = 0.0
 
 

@@ -6,10 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import IO
 
 from ci_budget.core.measurement.events import BuildEvents, LogLine, Vertex, VertexChange
+from ci_budget.core.measurement.own_records import StepTrace
 from ci_budget.core.measurement.provenance import Lines, step_lines
 from ci_budget.core.measurement.recording import FailedStep, Recording, StageRecord, StepRecord
 from ci_budget.core.stages.step_places import StepPlace
@@ -67,7 +69,9 @@ class StageBuilder:
         cancel: Cancel,
         timeout: float,
         redact: Callable[[str], str],
+        traces: dict[str, StepTrace] | None = None,
     ) -> None:
+        """`traces` takes every step that the engine begins, by its digest."""
         self._buildx = buildx
         self._request = request
         self._sampler = sampler
@@ -78,6 +82,7 @@ class StageBuilder:
         self._cancel = cancel
         self._deadline = time.monotonic() + timeout
         self._redact = redact
+        self._traces = {} if traces is None else traces
         self._seen: set[str] = set()
         self._moments: dict[tuple[str, str], float] = {}
         self._last_lines: dict[str, deque[str]] = {}
@@ -155,6 +160,10 @@ class StageBuilder:
         vertex = change.vertex
         wall = vertex.started if change.kind == "started" else vertex.completed
         self._moments[vertex.digest, change.kind] = _on_our_clock(wall or 0.0)
+        if vertex.started is not None and vertex.is_step:
+            self._traces[vertex.digest] = StepTrace(
+                name=vertex.name, started=vertex.started, completed=vertex.completed or inf
+            )
         if change.kind == "started" and vertex.is_step and not vertex.cached and vertex.digest not in self._seen:
             self._progress.doing(self._redact(target.shown(vertex)))
         elif change.kind == "started" and vertex.name.startswith("exporting to image"):

@@ -24,7 +24,7 @@ from ci_budget.edges.sites.state import ROOT_STATE, RUN_ROOT
 from ci_budget.errors import UnmeasuredError
 
 OWNER = "ci-budget.owner"
-_SOURCE = Path(__file__).resolve().parent.parent.parent
+_SOURCE = Path(__file__).resolve().parents[3]
 _BUILD_TIMEOUT = 1800.0
 _PRUNE_TIMEOUT = 3600.0
 

@@ -11,11 +11,12 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ci_budget.core.measurement.own_records import StepTrace, own_records
 from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.sandbox.privileged_container import OWNER
 from ci_budget.edges.signals import shielded
@@ -43,8 +44,10 @@ class _Before(BaseModel):
 
 
 @contextlib.contextmanager
-def traces_removed(engine: DockerEngine, names: Sequence[str], *, root: Path | None, cold: bool) -> Iterator[None]:
-    """After the block: `names` off their images and, of a cold build, the cache records made in it, no others.
+def traces_removed(
+    engine: DockerEngine, names: Sequence[str], *, steps: Mapping[str, StepTrace], root: Path | None, cold: bool
+) -> Iterator[None]:
+    """After the block: `names` off their images and, of a cold build, the cache records that its `steps` made.
 
     `root`: the state directory, in which it is written down for the next run; None where others may use this engine
     at the same time.
@@ -59,10 +62,10 @@ def traces_removed(engine: DockerEngine, names: Sequence[str], *, root: Path | N
             yield
         except BaseException:
             with shielded(), contextlib.suppress(UnmeasuredError):  # what is told is what ended the block
-                _remove(engine, names, before, file)
+                _remove(engine, names, before, file, steps=steps)
             raise
         with shielded():
-            _remove(engine, names, before, file)
+            _remove(engine, names, before, file, steps=steps)
 
 
 def mend_host(root: Path, engine: DockerEngine) -> bool:
@@ -90,13 +93,19 @@ def mend_host(root: Path, engine: DockerEngine) -> bool:
 
 
 def _remove(
-    engine: DockerEngine, names: Sequence[str], before: _Before, file: Path | None, until: float = float("inf")
+    engine: DockerEngine,
+    names: Sequence[str],
+    before: _Before,
+    file: Path | None,
+    *,
+    steps: Mapping[str, StepTrace] | None = None,
+    until: float = float("inf"),
 ) -> None:
     """Raises UnmeasuredError, and keeps the file, where the engine does not answer."""
     for name in names:
         engine.remove_image(name)
     deadline = time.monotonic() + (_PATIENCE if until < float("inf") else 0.0)
-    while before.cold and (made := _made(engine, before, until)):
+    while before.cold and (made := _made(engine, before, steps, until)):
         engine.drop_cache_records(made)
         if time.monotonic() > deadline:  # what is in use stays
             break
@@ -105,14 +114,13 @@ def _remove(
         file.unlink(missing_ok=True)
 
 
-def _made(engine: DockerEngine, before: _Before, until: float) -> list[str]:
-    """The cache records that came after `before`; where `until` is given, only those created by then."""
+def _made(engine: DockerEngine, before: _Before, steps: Mapping[str, StepTrace] | None, until: float) -> Sequence[str]:
+    """The cache records that our steps made since `before`; of a killed run, whose steps are unknown, those `until`."""
     there = set(before.records)
-    return [
-        record.id
-        for record in engine.cache_records()
-        if record.id not in there and (until == float("inf") or before.started <= record.created <= until)
-    ]
+    fresh = [record for record in engine.cache_records() if record.id not in there]
+    if steps is not None:
+        return own_records(fresh, steps.values())
+    return [record.id for record in fresh if before.started <= record.created <= until]
 
 
 @contextlib.contextmanager
