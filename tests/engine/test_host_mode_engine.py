@@ -196,7 +196,9 @@ def test_a_neighbour_s_build_keeps_its_cache(project: Project, host: QuietHost, 
     host.build(project.folder)  # the base, the context: what any build has in common
     before = host.cache()
     with running_check(project, env=host.env) as check:
-        check.wait_for("RUN sleep 4")
+        while "RUN sleep 4" not in check.said:
+            assert check.process.poll() is None, check.said
+            time.sleep(0.05)
         host.build(neighbour)
         beside = host.cache() - before
         done = check.finish()

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import IO
 
@@ -160,10 +159,10 @@ class StageBuilder:
         vertex = change.vertex
         wall = vertex.started if change.kind == "started" else vertex.completed
         self._moments[vertex.digest, change.kind] = _on_our_clock(wall or 0.0)
-        if vertex.started is not None and vertex.is_step:
-            self._traces[vertex.digest] = StepTrace(
-                name=vertex.name, started=vertex.started, completed=vertex.completed or inf
-            )
+        if vertex.started is not None and vertex.is_step:  # the first time: later it comes from the cache
+            trace = self._traces.setdefault(vertex.digest, StepTrace(name=vertex.name, started=vertex.started))
+            if vertex.completed is not None:
+                trace.completed = min(trace.completed, vertex.completed)
         if change.kind == "started" and vertex.is_step and not vertex.cached and vertex.digest not in self._seen:
             self._progress.doing(self._redact(target.shown(vertex)))
         elif change.kind == "started" and vertex.name.startswith("exporting to image"):
