@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ci_budget.edges.sandbox.private_network import remove_orphans
 from ci_budget.edges.sites.state import state_directory
 from tests.engine.background import GATEWAY, RunningCheck, WebServer, running_check
 from tests.engine.leftovers import LeftoverWatch
@@ -228,3 +229,18 @@ def test_the_host_engines_network_stays_as_it_was(project: Project, leftovers: L
             done = check.finish()
     assert done.exit_code == 0, done.stdout + done.stderr
     assert host_network() == before
+
+
+def test_what_a_killed_engine_left_plugged_into_its_bridge_goes_with_it(leftovers: LeftoverWatch) -> None:
+    bridge, near, far = f"cib{secrets.token_hex(4)}", f"near{secrets.token_hex(3)}", f"far{secrets.token_hex(3)}"
+    for words in (
+        ["add", bridge, "type", "bridge"],
+        ["add", near, "type", "veth", "peer", "name", far],
+        ["set", near, "master", bridge],
+    ):
+        subprocess.run(["ip", "link", *words], check=True)
+
+    remove_orphans()
+
+    links = {path.name for path in Path("/sys/class/net").iterdir()}
+    assert links & {bridge, near, far} == set()

@@ -77,7 +77,7 @@ def remove_network(claim: Claim) -> None:
         for table, rule in marked_rules(claim.comment):
             run([*_IPTABLES, "-t", table, "-D", *rule], check=False)
         if claim.bridge in _links():
-            run(["ip", "link", "delete", "dev", claim.bridge], check=False)
+            _delete_bridge(claim.bridge)
         _restore_forwarding(living_ids() - {claim.id})
 
 
@@ -104,8 +104,16 @@ def remove_orphans() -> None:
                 run([*_IPTABLES, "-t", table, "-D", *rule], check=False)
         for name in _links():
             if _BRIDGE.fullmatch(name) and name.removeprefix("cib") not in living:
-                run(["ip", "link", "delete", "dev", name], check=False)
+                _delete_bridge(name)
         _restore_forwarding(living)
+
+
+def _delete_bridge(name: str) -> None:
+    """The bridge, and first what is plugged into it: an engine that was killed leaves the pair of a step's network."""
+    plugged = run(["ip", "-json", "link", "show", "master", name], check=False)
+    for link in json.loads(plugged.text or "[]"):
+        run(["ip", "link", "delete", "dev", str(link["ifname"])], check=False)
+    run(["ip", "link", "delete", "dev", name], check=False)
 
 
 def _exclusively() -> contextlib.AbstractContextManager[None]:
