@@ -6,7 +6,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ci_budget.core.records.baseline import DEFAULT_PATH as DEFAULT_PATH
 from ci_budget.core.records.baseline import LARGEST_FILE, Baseline, parse_baseline, render_baseline
 from ci_budget.edges import git
 from ci_budget.edges.files.config_file import read_bounded
+from ci_budget.edges.files.whole_file import replace_file
 from ci_budget.errors import ConfigError
 
 NO_BASELINES = "none"
@@ -67,7 +67,9 @@ def change_baseline(path: Path, change: Callable[[Baseline], Baseline]) -> Basel
             before = parse_baseline(read_bounded(path, LARGEST_FILE), str(path)) if exists else Baseline()
             after = change(before)
             if after != before or not exists:
-                _replace(path.resolve(), render_baseline(after).encode())
+                file = path.resolve()
+                mode = file.stat().st_mode & 0o777 if exists else 0o644
+                replace_file(file, render_baseline(after).encode(), draft=".baseline-", mode=mode, durable=True)
     except OSError as error:
         raise ConfigError(f"cannot write the baseline: {error.strerror}", file=path) from error
     return after
@@ -86,18 +88,3 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".baseline-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fchmod(handle, mode)
-            os.fsync(handle)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.inventory.storage import LARGEST_COMPRESSED, parse_inventory
 from ci_budget.edges import git
 from ci_budget.edges.files.config_file import read_bounded
+from ci_budget.edges.files.whole_file import replace_file
 from ci_budget.errors import ConfigError, UnmeasuredError
 
 FOLDER = "inventory"
@@ -78,15 +78,7 @@ def write_baseline_inventory(baseline: Path, image: str, data: bytes) -> Path:
     file = baseline.parent / InventoryPlace(folder=baseline.parent, baseline=baseline.name).path(image)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=file.parent, prefix=".inventory-", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                os.fchmod(handle, 0o644)
-            Path(draft).replace(file)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        replace_file(file, data, draft=".inventory-")
     except OSError as error:
         raise ConfigError(f"the inventory cannot be written: {error.strerror}", file=file) from error
     return file

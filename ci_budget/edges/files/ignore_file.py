@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from ci_budget.core.context.ignore import LARGEST_FILE
 from ci_budget.edges.files.config_file import read_bounded
 from ci_budget.edges.files.context_files import find_ignore_file
+from ci_budget.edges.files.whole_file import replace_file
 from ci_budget.errors import ConfigError
 
 
@@ -27,15 +27,8 @@ def read_ignore_file(path: Path) -> bytes:
 
 def write_ignore_file(path: Path, data: bytes) -> None:
     """Put a new text in its place. Raises ConfigError when that is not possible; then the old one stays."""
-    draft = ""
     try:
         mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
-        handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            os.fchmod(stream.fileno(), mode)
-        Path(draft).replace(path)
+        replace_file(path, data, draft=f"{path.name}.", mode=mode)
     except OSError as error:
-        if draft:
-            Path(draft).unlink(missing_ok=True)
         raise ConfigError(f"cannot be written: {error.strerror}", file=path) from None

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from ci_budget.core.records.stored import parse_stored
 from ci_budget.core.release.facts import SCHEMA_VERSION as RELEASE_VERSION
 from ci_budget.core.release.facts import ReleaseFacts
 from ci_budget.edges.files.config_file import read_bounded
+from ci_budget.edges.files.whole_file import replace_file
 from ci_budget.edges.signals import shielded
 from ci_budget.errors import ConfigError, UnmeasuredError
 
@@ -87,15 +87,7 @@ class ReportFolder:
         target = self.path / name
         with shielded():  # a signal waits until the file stands in its place
             try:
-                handle, draft = tempfile.mkstemp(dir=self.path, prefix=_DRAFT)
-                try:
-                    with os.fdopen(handle, "wb") as stream:
-                        stream.write(data)
-                        os.fchmod(handle, 0o644)
-                    Path(draft).replace(target)
-                except BaseException:
-                    Path(draft).unlink(missing_ok=True)
-                    raise
+                replace_file(target, data, draft=_DRAFT)
             except OSError as error:
                 raise UnmeasuredError(
                     f"the report cannot be written to {target}: {error.strerror}", mend=_MEND
