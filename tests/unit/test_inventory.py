@@ -14,7 +14,7 @@ from ci_budget.core.gate.judgement import GateOptions, judge_image, judge_run
 from ci_budget.core.inventory import building, storage
 from ci_budget.core.inventory.building import BuildFacts, build_inventory, describe_instructions, shown_path
 from ci_budget.core.inventory.model import Inventories, Inventory, SameContent
-from ci_budget.core.inventory.packages import is_package_record, list_packages
+from ci_budget.core.inventory.packages import is_package_record, survey_packages
 from ci_budget.core.inventory.same_content import find_same_content
 from ci_budget.core.inventory.storage import (
     parse_inventories,
@@ -53,7 +53,7 @@ def image(*layers: dict[str, bytes | int], inherited: int = 0) -> tuple[ImageLay
 def packages(*layers: dict[str, bytes | int]) -> list[tuple[str, str, str, int, int]]:
     found, contents = image(*layers)
     visible, _ = survey(found)
-    listed = list_packages(found, visible, lambda layer, path: contents.get((layer, path)))
+    listed = survey_packages(found, visible, lambda layer, path: contents.get((layer, path)))[0]
     return [(str(one.manager), one.name, one.version, one.size, one.layer) for one in listed]
 
 
@@ -215,7 +215,7 @@ class TestBuilding:
         found, contents = image({"n/node_modules/a/package.json": manifest, "\udcff\ud801": 70_000})
         found = replace(found, history=(HistoryStep("RUN \ud800", 0),))
         visible, waste = survey(found)
-        listed = list_packages(found, visible, lambda layer, path: contents.get((layer, path)))
+        listed = survey_packages(found, visible, lambda layer, path: contents.get((layer, path)))[0]
         inventory = build_inventory(found, listed, waste=waste, facts=BuildFacts(platform="linux/\ud800"))
         assert parse_inventory(render_inventory(inventory), "f") == inventory
         assert (listed[0].name, inventory.steps[0].created_by) == ("a\\ud800", "RUN \\ud800")

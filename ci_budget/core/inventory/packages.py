@@ -42,14 +42,12 @@ def is_package_record(path: str) -> bool:
     return _kind(path) is not None
 
 
-def list_packages(image: ImageLayers, visible: Visible, read: Read) -> list[PackageRecord]:
-    """The packages, largest first. `visible`: the image's visible entries with their layers' indices; `read`: the
-    content of a file of a layer, None where it cannot be had."""
-    return survey_packages(image, visible, read)[0]
-
-
 def survey_packages(image: ImageLayers, visible: Visible, read: Read) -> tuple[list[PackageRecord], set[str]]:
-    """The packages as `list_packages` has them, and the paths of the visible files whose bytes are in their sizes."""
+    """The packages, largest first, and the paths of the visible files whose bytes are in their sizes.
+
+    `visible`: the image's visible entries with their layers' indices; `read`: the content of a file of a layer, None
+    where it cannot be had.
+    """
     files = {entry.path: (entry.size, index) for entry, index in visible if entry.kind is Kind.FILE}
     records: dict[Manager, list[str]] = {manager: [] for manager in Manager}
     for path in files:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ci_budget.core.layers.model import Entry, ImageLayers, Kind
+from ci_budget.core.layers.model import Entry, Kind
 
 Cause = Literal["overwritten", "deleted", "hidden"]
 
@@ -100,15 +100,6 @@ class Stack:
                 return None
             node = found
         return node
-
-
-def lay_out(image: ImageLayers) -> Stack:
-    """All layers of an image."""
-    stack = Stack()
-    for index, layer in enumerate(image.layers):
-        for _ in stack.add(index, layer.entries):
-            pass
-    return stack
 
 
 def _below(node: _Node) -> Iterator[_Node]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,16 +68,6 @@ def check_metric_names(names: Collection[str]) -> None:
     for name in names:
         if name not in RECORDED:
             raise ConfigError(f"'{name}' is no metric of a baseline; {suggest(name, RECORDED, kind='metrics')}")
-
-
-def select_images(report: Report, names: Sequence[str]) -> Report:
-    """The report with only the images named; all of them when none is. Raises ConfigError for an unknown name."""
-    known = [image.name for image in report.images]
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"the report has no image '{name}'; {suggest(name, known, kind='images')}")
-    chosen = [image for image in report.images if not names or image.name in names]
-    return report.model_copy(update={"images": chosen})
 
 
 def accept_report(
