@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from faults.disks import MIB, small_disk
+from faults.disks import MIB, SmallDisk, small_disk
 from faults.fault import Evidence, Fault
 from faults.ground import BASE, Ground
 from faults.holds import wait_for_line, wait_for_process
 from faults.outcomes import reason, refused, traced
-from tests.engine.projects import COMMAND, Project
+from tests.engine.projects import COMMAND, Project, Result
 from tests.engine.quiet_host import quiet_host
 
 FAMILY = "No room on the host"
@@ -26,14 +28,21 @@ def state_too_small(ground: Ground) -> Evidence:
         return refused(done, f"the state directory's filesystem has {disk.available:,} bytes, the budget is 300 MB", 3)
 
 
-def state_fills_first(ground: Ground) -> Evidence:
-    with small_disk(ground.fresh("disk"), 900 * MIB) as disk, ground.hold("mkfs.ext4") as held:
+@contextlib.contextmanager
+def _filled_while(ground: Ground, tool: str) -> Iterator[tuple[SmallDisk, str, Result]]:
+    """The state directory's small disk, filled while `tool` was held: the disk, the proof, and how the check ended."""
+    with small_disk(ground.fresh("disk"), 900 * MIB) as disk, ground.hold(tool) as held:
         project = ground.project(_HELD, disk={"reserve": "10MB"})
         with ground.running(project, env={**held.env, **_state_on(disk.mount)}) as check:
             held.wait(check)
             proof = disk.fill()
             held.release()
             done = check.finish()
+        yield disk, proof, done
+
+
+def state_fills_first(ground: Ground) -> Evidence:
+    with _filled_while(ground, "mkfs.ext4") as (disk, proof, done):
         return Evidence(
             fired=f"filled while `mkfs.ext4` was held, which makes the sandbox's filesystem: {proof}",
             outcome=f"not measured: {reason(done)}",
@@ -64,13 +73,7 @@ def state_fills_later(ground: Ground) -> Evidence:
 
 
 def state_fills_at_seed(ground: Ground) -> Evidence:
-    with small_disk(ground.fresh("disk"), 900 * MIB) as disk, ground.hold("e2image") as held:
-        project = ground.project(_HELD, disk={"reserve": "10MB"})
-        with ground.running(project, env={**held.env, **_state_on(disk.mount)}) as check:
-            held.wait(check)
-            proof = disk.fill()
-            held.release()
-            done = check.finish()
+    with _filled_while(ground, "e2image") as (disk, proof, done):
         notes = " ".join(done.image["notes"]) if done.report else done.stderr
         told = "no seed was kept" in notes
         return Evidence(

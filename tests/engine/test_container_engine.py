@@ -67,8 +67,16 @@ def _command(project: Project) -> list[str]:
 
 
 def _check(project: Project, user: SocketUser) -> subprocess.CompletedProcess[str]:
+    return _as_user(project, user, *_command(project))
+
+
+def _run(project: Project, user: SocketUser, *words: str) -> subprocess.CompletedProcess[str]:
+    return _as_user(project, user, "/usr/bin/python3", "-P", "-m", "ci_budget", *words)
+
+
+def _as_user(project: Project, user: SocketUser, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*user.prefix, *_command(project)],
+        [*user.prefix, *command],
         cwd=project.folder,
         env={**os.environ, **user.env},
         capture_output=True,
@@ -141,17 +149,6 @@ def test_a_container_removed_by_force_leaves_no_loop_device(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "removed what the killed run" in done.stderr
-
-
-def _run(project: Project, user: SocketUser, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*user.prefix, "/usr/bin/python3", "-P", "-m", "ci_budget", *words],
-        cwd=project.folder,
-        env={**os.environ, **user.env},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 def test_prune_takes_what_sandboxes_left_and_says_what_it_cannot(
