@@ -22,6 +22,9 @@ from pathlib import Path
 
 from benchmarks.audio_voice_cases import EXAMPLE, Case, after, before, causes, measures, project
 from benchmarks.model_server import serving_models
+from ci_budget.core.records.report import Report
+from ci_budget.core.render.escape import escape_markdown
+from ci_budget.core.render.headline import headline
 from ci_budget.core.text.units import format_size
 
 METRICS = ("peak_disk", "image_size", "layers", "context_size")
@@ -37,13 +40,14 @@ BUDGET = {"full": "18GB", "light": "3GB"}
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one check of one case gave: its exit code, the four figures, whether the smoke test passed, its text."""
+    """What one check of one case gave: its exit code, the four figures, whether the smoke test passed, and the line
+    under its verdict, which says why."""
 
     case: Case
     exit_code: int
     values: dict[str, int | None]
     smoke: bool | None
-    text: str
+    why: str
 
     @property
     def line(self) -> str:
@@ -86,17 +90,16 @@ class Bench:
         command = [sys.executable, "-m", "ci_budget", "check", "--report", str(report)]
         if baseline is not None:
             command += ["--baseline", str(baseline)]
-        done = subprocess.run(command, cwd=place, stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, cwd=place, stdout=sys.stderr, check=False)
         if not (report / "report.json").exists():
             raise SystemExit(f"{case.name}: nothing was measured (exit {done.returncode})")
-        (image,) = json.loads((report / "report.json").read_text())["images"]
-        smoke = image["smoke"]
+        (image,) = Report.model_validate_json((report / "report.json").read_bytes()).images
         outcome = Outcome(
             case=case,
             exit_code=done.returncode,
-            values={name: image["metrics"][name]["value"] for name in METRICS},
-            smoke=None if smoke is None else bool(smoke["passed"]),
-            text=done.stdout,
+            values={name: metric.value for name, metric in image.metrics.named() if name in METRICS},
+            smoke=None if image.smoke is None else image.smoke.passed,
+            why=headline(image) or "",
         )
         print(outcome.line, file=sys.stderr, flush=True)
         return outcome
@@ -177,12 +180,11 @@ def _contributions(old: Outcome, each: Sequence[Outcome], new: Outcome) -> Itera
 
 
 def _put_back(each: Sequence[Outcome]) -> Iterator[str]:
-    yield "| put back | exit code | named | the report's first line |"
+    yield "| put back | exit code | named | what stands under the verdict |"
     yield "|---|---|---|---|"
     for outcome in each:
-        named = any(word in outcome.text for word in outcome.case.cause)
-        first = next((line.strip() for line in outcome.text.splitlines() if line.strip()), "")
-        yield f"| {outcome.case.says} | {outcome.exit_code} | {'yes' if named else 'NO'} | {first.replace('|', '/')} |"
+        named = "yes" if any(word in outcome.why for word in outcome.case.cause) else "NO"
+        yield f"| {outcome.case.says} | {outcome.exit_code} | {named} | {escape_markdown(outcome.why)} |"
 
 
 def _spread(peaks: Sequence[int | None]) -> Iterator[str]:

@@ -11,6 +11,10 @@ from pathlib import Path
 
 CLONE = Path(__file__).resolve().parent.parent
 ENV_FILE = CLONE / ".engine" / "env"
+STATE = CLONE / ".engine" / "state"
+STATE_BESIDE = CLONE / ".engine" / "state-beside"
+ALONE = os.environ.get("TESTS_BESIDE")
+"""Set in the process of the tests marked `beside`: the folder of temporary files of those that they run beside."""
 SMALLEST_ENGINE = (23, 0)
 SMALLEST_BUILDX = (0, 15)
 BASES = {"busybox": "test/busybox:latest", "python": "python:3.11-slim"}

@@ -16,7 +16,7 @@ from ci_budget.cli import cli
 from ci_budget.core.gate.approvals import parse_approvals
 from tests.action.conftest import REPOSITORY, run
 
-pytestmark = pytest.mark.shared
+pytestmark = pytest.mark.beside
 
 DOCUMENTS = [REPOSITORY / "docs" / name for name in ("pull-requests.md", "elsewhere.md")]
 TOOLS = Path(sys.executable).parent

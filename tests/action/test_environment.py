@@ -11,7 +11,7 @@ import pytest
 
 from tests.action.conftest import REPOSITORY, Ran, Runner, run
 
-pytestmark = pytest.mark.shared
+pytestmark = pytest.mark.beside
 
 MAKING = "::group::ci-budget: make the Python environment"
 

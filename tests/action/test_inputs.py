@@ -9,7 +9,7 @@ import yaml
 
 from tests.action.conftest import UNRELEASED, Act, Job, Project
 
-pytestmark = [pytest.mark.engine, pytest.mark.shared]  # refused before anything is built
+pytestmark = [pytest.mark.engine, pytest.mark.beside]  # refused before anything is built
 
 CONFIG = "version: 1\nimages:\n  app: {context: app}\n"
 

@@ -22,7 +22,7 @@ from ci_budget.commands.report_options import command as report
 from ci_budget.core.action_outputs import outputs_of
 from tests.action.conftest import REPOSITORY, run
 
-pytestmark = pytest.mark.shared
+pytestmark = pytest.mark.beside
 
 ACTIONS = [
     REPOSITORY / "action.yml",

@@ -13,7 +13,7 @@ from tests.action.conftest import REPOSITORY, UNRELEASED, UPLOAD, Job, Project, 
 from tests.engine_access import Engine
 from tests.github_api.server import TOKEN, StandIn, serving
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 
 CONFIG = """\
 version: 1

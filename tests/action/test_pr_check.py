@@ -9,7 +9,7 @@ import pytest
 
 from tests.action.conftest import REPOSITORY, Act, Job, Project
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 
 CONFIG = """\
 version: 1

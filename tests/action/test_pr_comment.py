@@ -17,6 +17,8 @@ from tests.github_api.archives import archive
 from tests.github_api.server import TOKEN, StandIn, serving, storage
 from tests.unit.golden_reports import hostile_report
 
+pytestmark = pytest.mark.beside
+
 HEAD = "a" * 40
 ADDRESS = "https://github.com/acme/widgets/actions/runs/99"
 

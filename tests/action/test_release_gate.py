@@ -14,7 +14,7 @@ from tests.action.conftest import REPOSITORY, Act, Job, Project
 from tests.engine.registry import PASSWORD, USER, Registry, basic_auth, registry
 from tests.engine_access import Engine
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.beside]
 
 CONFIG = """\
 version: 1

@@ -11,12 +11,12 @@ import re
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.engine_access import CLONE, Engine
+from tests.engine_access import ALONE, CLONE, STATE, Engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ def find_leftovers(engine: Engine) -> Iterator[str]:
     }
     named = [(kind, line) for kind, lines in kinds.items() for line in lines]
     processes = list(_processes())
-    living = living_ids()  # last: what began meanwhile has its owner by now
+    living = living_ids() | _ids_beside(line for _, line in named)  # last: what began meanwhile has its owner by now
     for kind, line in named:
         if _is_ours(line) and not _mentions(line, living):
             yield f"{kind}: {line}"
@@ -93,6 +93,16 @@ def living_ids() -> set[str]:
             continue
         found.update(match[1] for handle in handles if (match := _OWNER.search(_target(handle))))
     return found
+
+
+def _ids_beside(lines: Iterable[str]) -> set[str]:
+    """The ids of the sandboxes that the tests in the other process made, and may have killed on purpose."""
+    if ALONE is None:
+        return set()
+    listed = STATE / "sandboxes"
+    found = {path.name for path in listed.iterdir()} if listed.is_dir() else set()
+    made = re.compile(rf"(?:{re.escape(ALONE)}|{re.escape(str(STATE))})/\S*sandboxes/([0-9a-f]{{8}})\b")
+    return found | {match[1] for line in lines if (match := made.search(line))}
 
 
 def _target(link: Path) -> str:

@@ -13,7 +13,7 @@ from tests.engine.far_builder import FarBuilder, far_builder
 from tests.engine.projects import Project, Result
 from tests.engine_access import Engine
 
-pytestmark = pytest.mark.shared
+pytestmark = pytest.mark.beside
 
 DOCKERFILE = """\
 FROM scratch AS parts

@@ -17,7 +17,7 @@ from tests.engine.context_cases import KINDS, Case, list_seeds, make_case
 from tests.engine_access import Engine
 from tests.ignore_table import TABLE
 
-pytestmark = pytest.mark.shared
+pytestmark = pytest.mark.beside
 
 MOST_REFUSED = 3
 """As many of the cases that we refuse on the way are given to the engine, one by one."""

@@ -18,7 +18,7 @@ import pytest
 
 from tests.engine_access import CLONE, Engine
 
-pytestmark = pytest.mark.shared
+pytestmark = pytest.mark.beside
 
 EXAMPLE = CLONE / "examples" / "audio-voice"
 AFTER = "test/audio-voice:after"

@@ -11,6 +11,8 @@ from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import COMMAND, MIB, Project, Result
 from tests.engine.test_pull_request_engine import Repository
 
+pytestmark = pytest.mark.beside
+
 BEFORE = "FROM test/busybox\nCOPY size /size\nRUN dd if=/dev/zero of=/made bs=1M count=$(cat /size)\nRUN echo a > /a\n"
 
 

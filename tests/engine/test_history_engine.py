@@ -15,6 +15,8 @@ from ci_budget.edges.history.database import open_history
 from tests.engine.projects import Project
 from tests.unit.history_samples import built, night, recorded, write_report
 
+pytestmark = pytest.mark.beside
+
 DOCKERFILE = """\
 FROM {base} AS builder
 RUN mkdir -p /out/lib && dd if=/dev/zero of=/out/lib/big bs=1M count=20

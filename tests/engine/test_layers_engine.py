@@ -23,6 +23,8 @@ from ci_budget.edges.layers.engine_layers import EngineLayers
 from ci_budget.edges.layers.image_archives import read_archive, read_oci_folder, read_saved
 from tests.engine_access import CLONE, Engine
 
+pytestmark = pytest.mark.beside
+
 NAME = "test/layers-odd:latest"
 DOCKERFILE = r"""FROM test/busybox:latest AS below
 RUN mkdir -p /a/b /gone/deep /replaced /opq/sub /a-b \

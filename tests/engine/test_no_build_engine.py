@@ -12,7 +12,7 @@ import pytest
 from tests.engine.projects import Project, Result
 from tests.engine.registry import Manifest, Registry, layer_of, registry
 
-pytestmark = pytest.mark.shared
+pytestmark = pytest.mark.beside
 
 BASE = layer_of({"etc/passwd": b"root\n", "lib/c.so": b"c" * 90_000})
 APP = layer_of({"app/main": b"m" * 10_000, "etc/passwd": b"root\nuser\n"})

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.engine.leftovers import LeftoverWatch
 from tests.planted.pairs import read_pairs, run_pairs
+
+pytestmark = pytest.mark.beside
 
 FEW = (
     "files are deleted in a later layer",

@@ -15,6 +15,8 @@ import yaml
 from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import COMMAND, MB, MIB, Project, Result
 
+pytestmark = pytest.mark.beside
+
 SMALL = "FROM test/busybox\nRUN dd if=/dev/zero of=/a bs=1M count=5\n"
 LARGE = SMALL + "RUN dd if=/dev/zero of=/b bs=1M count=20\n"
 

@@ -35,7 +35,7 @@ from tests.engine.registry import (
 )
 from tests.engine.token_server import SERVICE, TokenServer
 
-pytestmark = pytest.mark.shared
+pytestmark = pytest.mark.beside
 
 LAYERS = [layer_of({"etc/passwd": b"root\n", "bin/tool": b"t" * 70_000}), layer_of({"etc/passwd": b"root\nuser\n"})]
 SIZE = 5 + 70_000 + 10

@@ -19,7 +19,7 @@ from tests.engine.registry import OCI, Manifest, Registry, layer_of, registry
 from tests.engine_access import Engine
 from tests.unit.report_samples import STARTED, fingerprint, measured, metrics
 
-pytestmark = pytest.mark.shared
+pytestmark = pytest.mark.beside
 
 SIZE = 80_000
 LAYERS = [layer_of({"lib/c.so": bytes(range(256)) * 300}), layer_of({"app/main": b"m" * (SIZE - 256 * 300)})]

@@ -26,7 +26,7 @@ from ci_budget.errors import ConfigError
 from tests.dockerfile_corpus import CONTEXT, Case, cases
 from tests.engine_access import Engine
 
-pytestmark = pytest.mark.shared
+pytestmark = pytest.mark.beside
 
 BUILT = cases("built")
 REFUSED = cases("refused")

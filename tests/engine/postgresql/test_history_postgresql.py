@@ -19,7 +19,7 @@ from tests import history_cases
 from tests.engine.postgresql.conftest import PASSWORD, url
 from tests.unit.history_samples import GB, built, night, recorded, write_report
 
-pytestmark = pytest.mark.shared
+pytestmark = pytest.mark.beside
 
 
 @pytest.fixture
