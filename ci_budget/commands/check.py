@@ -15,13 +15,14 @@ from ci_budget.commands.build_views import build_views
 from ci_budget.commands.builder_measuring import measure_on_builder
 from ci_budget.commands.check_jobs import CheckPlan, Job, plan_check
 from ci_budget.commands.check_options import CheckOptions
-from ci_budget.commands.check_output import deliver, new_log, new_progress, report_folder
+from ci_budget.commands.check_output import deliver, new_log, new_progress
 from ci_budget.commands.growth import explain_growth
 from ci_budget.commands.history_recording import record_check
 from ci_budget.commands.measuring import Workbench, measure_image
 from ci_budget.commands.no_build import compressed_metric, measure_stored
 from ci_budget.commands.preflight import check_tools, explain_shortage
 from ci_budget.commands.preparation import ImageJob, environment_names, prepared, secret_files
+from ci_budget.commands.report_place import report_folder
 from ci_budget.core.gate.approvals import APPROVAL_LABEL, asked_for
 from ci_budget.core.gate.judgement import GateOptions, judge_run
 from ci_budget.core.inventory.model import Inventories, Inventory

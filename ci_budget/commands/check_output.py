@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import click
 
@@ -19,31 +18,8 @@ from ci_budget.core.render.markdown import render_markdown
 from ci_budget.core.render.text import render_text
 from ci_budget.edges.build_log import BuildLog, FolderBuildLog, GroupedBuildLog, TeeBuildLog
 from ci_budget.edges.files.report_files import ReportFolder
-from ci_budget.edges.github import GitHubContext
 from ci_budget.edges.progress import Progress
-from ci_budget.edges.sites.state import state_directory
-from ci_budget.errors import ConfigError, UnmeasuredError
-
-
-def report_folder(options: CheckOptions, github: GitHubContext, contexts: Sequence[Path]) -> Path:
-    """Where the report goes. Raises ConfigError for a folder inside an image's context, which it would change."""
-    if options.report is not None:
-        folder = options.report.resolve()
-        for context in contexts:
-            if folder.is_relative_to(context.resolve()):
-                raise ConfigError(
-                    f"--report {options.report} lies inside the context {context}, which it would change",
-                    mend="Name a folder outside of every image's context.",
-                )
-        return folder
-    return default_report_folder(github)
-
-
-def default_report_folder(github: GitHubContext) -> Path:
-    """Where the report goes unless --report says it; so the last one is found again."""
-    if github.runner_temp is not None and os.environ.get("CI"):
-        return github.runner_temp / "ci-budget-report"
-    return state_directory() / "report"
+from ci_budget.errors import UnmeasuredError
 
 
 def new_progress(options: CheckOptions) -> Progress:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci_budget.commands.check_output import default_report_folder
 from ci_budget.commands.image_evidence import read_evidence
 from ci_budget.commands.optional_config import optional_config
+from ci_budget.commands.report_place import default_report_folder
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.inventory.packages import is_package_record
 from ci_budget.core.inventory.storage import LARGEST_COMPRESSED, parse_inventories

@@ -45,8 +45,7 @@ def dive_figures(image: ImageLayers) -> DiveFigures:
     for index, layer in enumerate(image.layers):
         if index == 0 and deleting:
             below = _tree(layer)  # dive looks a first layer's whiteouts up in that layer itself
-        leaves = _ordered_leaves(_tree(layer), below) if index in deleting else _leaves(layer)
-        for path, size in leaves:
+        for path, size in _layer_leaves(layer, below):
             found = seen.setdefault(path, _Seen())
             found.total += size
             found.smallest = size if found.smallest < 0 else min(found.smallest, size)
@@ -65,10 +64,19 @@ def _deletes(layer: Layer) -> bool:
     return any(entry.kind is Kind.WHITEOUT for entry in layer.entries)
 
 
-def _leaves(layer: Layer) -> Iterator[tuple[str, int]]:
+def _layer_leaves(layer: Layer, below: _Node) -> Iterator[tuple[str, int]]:
+    """Paths and sizes of the leaves of a layer above `below`; in dive's order only where it would stop half-way."""
     entries = [entry for entry in layer.entries if entry.kind is not Kind.OPAQUE]
+    hidden = {entry.path: _find(below, entry.path) for entry in entries if entry.kind is Kind.WHITEOUT}
+    if None in hidden.values():
+        yield from _ordered_leaves(_tree(layer), below)
+        return
     parents = {entry.path.rpartition("/")[0] for entry in entries}
-    return ((entry.path, entry.size) for entry in entries if entry.path not in parents)
+    for entry in entries:
+        if entry.kind is Kind.WHITEOUT:
+            yield entry.path, _whole_size(hidden[entry.path])
+        elif entry.path not in parents:
+            yield entry.path, entry.size
 
 
 def _tree(layer: Layer) -> _Node:
@@ -107,7 +115,14 @@ def _ordered_leaves(tree: _Node, below: _Node) -> Iterator[tuple[str, int]]:
         target = _find(below, hidden)
         if target is None:
             return
-        yield hidden, sum(one.size for _, one in _bottom_up(target)) + target.size if target.is_folder else 0
+        yield hidden, _whole_size(target)
+
+
+def _whole_size(node: _Node | None) -> int:
+    """Of a folder, all that is in it; else 0."""
+    if node is None or not node.is_folder:
+        return 0
+    return sum(one.size for _, one in _bottom_up(node)) + node.size
 
 
 def _bottom_up(node: _Node) -> Iterator[tuple[str, _Node]]:

@@ -42,9 +42,22 @@ class Stack:
                 yield from self._delete(entry.path, index)
             elif entry.kind is Kind.OPAQUE:
                 yield from self._clear(entry.path, index)
+        folders: dict[str, _Node] = {}
         for entry in entries:
-            if entry.kind not in (Kind.WHITEOUT, Kind.OPAQUE):
-                yield from self._put(entry, index)
+            if entry.kind is Kind.WHITEOUT or entry.kind is Kind.OPAQUE:
+                continue
+            folder, _, name = entry.path.rpartition("/")
+            parent = folders.get(folder)
+            if parent is None:
+                parent = folders[folder] = self._reach(folder)
+            if parent.children is None:
+                parent.children = {}
+            node = parent.children.get(name)
+            if node is None:
+                node = parent.children[name] = _Node()
+            elif node.children or node.entry is not None:
+                yield from _hidden_by(entry, node, index)
+            node.entry, node.layer = entry, index
 
     def visible(self) -> Iterator[tuple[Entry, int]]:
         """What is there, with the index of the layer that has it; in no particular order."""
@@ -52,24 +65,17 @@ class Stack:
             if node.entry is not None:
                 yield node.entry, node.layer
 
-    def _put(self, entry: Entry, index: int) -> Iterator[HiddenEntry]:
+    def _reach(self, folder: str) -> _Node:
+        """The node of a folder, made where it is not there."""
         node = self._root
-        for name in entry.path.split("/"):
+        for name in folder.split("/") if folder else ():
             if node.children is None:
                 node.children = {}
             found = node.children.get(name)
             if found is None:
                 found = node.children[name] = _Node()
             node = found
-        old = node.entry
-        if old is not None and node.layer != index:
-            yield HiddenEntry(old, "overwritten", node.layer, index, entry.path)
-        if entry.kind is not Kind.FOLDER and node.children:
-            for below in _below(node):
-                if below.entry is not None:
-                    yield HiddenEntry(below.entry, "overwritten", below.layer, index, entry.path)
-            node.children = None
-        node.entry, node.layer = entry, index
+        return node
 
     def _delete(self, path: str, index: int) -> Iterator[HiddenEntry]:
         *folders, name = path.split("/")
@@ -100,6 +106,17 @@ class Stack:
                 return None
             node = found
         return node
+
+
+def _hidden_by(entry: Entry, node: _Node, index: int) -> Iterator[HiddenEntry]:
+    """What `entry` hides where it takes the place of `node`."""
+    if node.entry is not None and node.layer != index:
+        yield HiddenEntry(node.entry, "overwritten", node.layer, index, entry.path)
+    if entry.kind is not Kind.FOLDER and node.children:
+        for below in _below(node):
+            if below.entry is not None:
+                yield HiddenEntry(below.entry, "overwritten", below.layer, index, entry.path)
+        node.children = None
 
 
 def _below(node: _Node) -> Iterator[_Node]:
