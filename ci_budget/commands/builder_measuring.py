@@ -26,8 +26,8 @@ from ci_budget.core.stages.step_places import place_step
 from ci_budget.core.stages.targets import compare_targets, parse_targets
 from ci_budget.edges.engine.buildx import Buildx, Cancel, current_docker_host
 from ci_budget.edges.engine.stage_builds import StageBuilder
+from ci_budget.edges.layers.forward_streams import Source
 from ci_budget.edges.layers.image_archives import ImageContents, read_archive_stream
-from ci_budget.edges.layers.layer_archives import Source
 from ci_budget.edges.sites.disk_mode import own_platform
 from ci_budget.edges.sites.sampler import sampling
 from ci_budget.errors import UnmeasuredError

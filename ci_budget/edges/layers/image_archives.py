@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import posixpath
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -23,6 +24,7 @@ from ci_budget.core.layers.image_config import (
     parse_saved_manifest,
 )
 from ci_budget.core.layers.model import ImageLayers, Layer
+from ci_budget.edges.layers.forward_streams import Peeked, Source
 from ci_budget.edges.layers.layer_archives import (
     GZIP,
     LIMITS,
@@ -30,9 +32,7 @@ from ci_budget.edges.layers.layer_archives import (
     ZSTD,
     ArchiveLimits,
     Kept,
-    Peeked,
     ReadLayer,
-    Source,
     expanded,
     members,
     read_layer,
@@ -42,6 +42,7 @@ from ci_budget.errors import UnmeasuredError
 
 _MOST_DOCUMENTS = 64 * 2**20
 _SAVE_ENDS_WITHIN = 60.0
+_PIPE = 2**20  # the most without a right
 _INDEX_DEPTH = 4
 _MOST_MEMBERS = 100_000
 
@@ -67,6 +68,8 @@ def read_saved(
     Raises UnmeasuredError when the engine cannot save it.
     """
     with running(["docker", "--host", docker_host, "save", image]) as saving:
+        with suppress(OSError):  # a user may be at the limit of all pipes
+            fcntl.fcntl(saving.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
         try:
             found = _read_tar(cast("Source", saving.stdout), wanted, limits)
         except UnmeasuredError as error:

@@ -13,27 +13,19 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, Any, Protocol, cast
+from typing import IO, cast
 
 from ci_budget.core.layers.entries import LayerArchive
 from ci_budget.core.layers.model import Entry, Kind
 from ci_budget.core.text.units import format_size
+from ci_budget.edges.layers.forward_streams import CHUNK, Forward, Peeked, Section, Source, tarfile_error
 from ci_budget.errors import UnmeasuredError
 
-CHUNK = 2**20
-_BUFFER = 2**18
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _LARGEST_WINDOW = 2**27
 _LARGEST_EXTENSION = 2**20
 _HEADER_TYPES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
                  tarfile.GNUTYPE_LONGLINK)  # fmt: skip
-
-
-class Source(Protocol):
-    """Bytes to read forwards."""
-
-    def read(self, size: int = ..., /) -> bytes:
-        """At most `size` bytes, none at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,24 +95,23 @@ READ_ERRORS = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueEr
 """What reading a broken archive raises, OSError apart."""
 
 
-def tarfile_error(what: str) -> tarfile.ReadError:
-    """An error that the library itself never swallows."""
-    return tarfile.ReadError(what)
-
-
 def members(stream: Source) -> Iterator[tuple[tarfile.TarInfo, Callable[[], Source]]]:
     """The members of a tar stream, each with a function that opens its content; memory does not grow with them."""
+    forward = Forward(stream)
     with tarfile.open(
-        fileobj=cast("IO[bytes]", _Forward(stream)), mode="r:", tarinfo=_Member, encoding="utf-8",
+        fileobj=cast("IO[bytes]", forward), mode="r:", tarinfo=_Member, encoding="utf-8",
         errors="surrogateescape",
     ) as archive:  # fmt: skip
         while (member := archive.next()) is not None:
-            yield member, partial(_content, archive, member)
+            yield member, partial(_content, archive, forward, member)
             archive.members.clear()  # type: ignore[attr-defined]  # else the library keeps them all
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Source:
-    return cast("Source", archive.extractfile(member))
+def _content(archive: tarfile.TarFile, forward: Forward, member: tarfile.TarInfo) -> Source:
+    if member.issparse():
+        return cast("Source", archive.extractfile(member))
+    forward.seek(member.offset_data)
+    return Section(forward, member.size)
 
 
 def read_layer(stream: Source, kept: Kept) -> ReadLayer:
@@ -161,71 +152,6 @@ def expanded(stream: Source, limits: ArchiveLimits) -> Source:
         frames = reader.stream_reader(cast("io.BytesIO", packed), read_across_frames=True)
         return _Bounded(cast("Source", frames), packed, limits, zstandard.ZstdError)
     return packed
-
-
-class _Raw(io.RawIOBase):
-    """A source as the io library wants it."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        found = self._source.read(len(buffer))
-        buffer[: len(found)] = found
-        return len(found)
-
-
-class _Forward:
-    """A file for tarfile that only goes forwards. Its own stream mode copies its whole buffer for each member, and
-    goes on skipping for years behind the end of an archive whose header claims exbibytes."""
-
-    def __init__(self, source: Source) -> None:
-        self._stream = io.BufferedReader(_Raw(source), _BUFFER)
-        self._at = 0
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int) -> bytes:
-        found = self._stream.read(size)
-        self._at += len(found)
-        return found
-
-    def seek(self, position: int) -> int:
-        left = position - self._at
-        if left < 0:
-            raise tarfile_error("a member lies before the one that was read")
-        while left > 0:
-            found = len(self._stream.read(min(left, CHUNK)))
-            if not found:
-                break  # the next read finds the end
-            left -= found
-            self._at += found
-        return self._at
-
-
-class Peeked:
-    """A stream whose first bytes are known, and that counts what was read."""
-
-    def __init__(self, stream: Source) -> None:
-        self.start = stream.read(512)
-        self.taken = 0
-        self._rest = self.start
-        self._stream = stream
-
-    def read(self, size: int = -1, /) -> bytes:
-        """As of any file."""
-        if self._rest:
-            found, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
-            if size < 0:
-                found += self._stream.read()
-        else:
-            found = self._stream.read(size) if size >= 0 else self._stream.read()
-        self.taken += len(found)
-        return found
 
 
 class _Bounded:
