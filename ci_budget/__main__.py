@@ -68,8 +68,15 @@ def _run(arguments: list[str] | None) -> int:
         return _cut_off(ExitCode.UNMEASURED)
     except Exception as error:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE):
-            return _complain(f"ci-budget: the machine failed us: {error}", ExitCode.UNMEASURED)
+            return _complain(f"ci-budget: the machine failed us: {_failure(error)}", ExitCode.UNMEASURED)
         return _complain(_bug_message(error), ExitCode.BUG)
+
+
+def _failure(error: Exception) -> str:
+    """What failed and where, as a person says it."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error) or "out of memory"
+    return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
 
 
 def _cut_off(code: int) -> int:

@@ -150,6 +150,10 @@ def test_a_rebuilt_image_is_refused(bench: Bench, images: Registry, engine: Engi
     [
         ({"verdict": Verdict.FAIL, "exit_code": 1}, "app did not pass: its report says fail, exit 1"),
         ({"verdict": Verdict.NOT_MEASURED, "exit_code": 3}, "app did not pass: its report says not-measured, exit 3"),
+        (
+            {"fingerprint": fingerprint(cache="warm")},
+            "app was checked with a warm cache (--warm), so the peak of its build was not measured",
+        ),
         ({"disk": None}, "app was not built by the run that reports it (--no-build), so its build was not measured"),
     ],
 )

@@ -75,6 +75,9 @@ def test_only_the_measured_image_of_a_passed_report() -> None:
     assert outcome(decision(passed(image_id=None))) == (1, "fail", f"{other}the reports measured no image")  # type: ignore[arg-type]
     failed = passed(failure=Failure(kind="smoke", message="exit 1"))
     assert outcome(decision(failed)) == (1, "fail", "app did not pass: its report says pass, exit 0")
+    warm = passed(fingerprint=fingerprint(cache="warm"))
+    quick = "app was checked with a warm cache (--warm), so the peak of its build was not measured"
+    assert outcome(decision(warm)) == (1, "fail", quick)
     assert outcome(decision(failed, passed())) == (0, "no-baseline", None), "measured again, and passed"
 
 
