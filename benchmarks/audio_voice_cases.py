@@ -47,13 +47,13 @@ def measures() -> list[Case]:
     """The Dockerfile from before with one measure each."""
     return [
         _changed(before(), "installer", "uv instead of pip, its cache removed in the step", [(_PIP_STEPS, _UV_STEP)]),
-        replace(before(), name="ignore-file", says="the complete ignore file", ignore=after().ignore),
+        replace(before(), name="ignore-file", says="the complete ignore file", ignore=_unlocked(after().ignore)),
         _changed(before(), "models-out", "models fetched at run time", [(_MODELS_STEP, "")]),
         _changed(
             before(),
             "build-tools-out",
             "build tools and apt lists removed in the step that needs them",
-            [(_TOOLS_STEPS, ""), (_MAKE_STEP, _MAKE_STEP_CLEAN)],
+            [(_TOOLS_STEPS, ""), (_APT_STEP, _APT_STEP_CLEAN), (_MAKE_STEP, _MAKE_STEP_CLEAN)],
         ),
         _changed(
             before(),
@@ -67,7 +67,7 @@ def measures() -> list[Case]:
 def causes() -> list[Case]:
     """The Dockerfile of today with one of the five causes put back each."""
     lean = after()
-    unlocked = replace(lean, ignore=lean.ignore.replace("!requirements/*.txt", "!requirements/**/*.txt"))
+    unlocked = replace(lean, ignore=_unlocked(lean.ignore))
     return [
         _changed(
             unlocked,
@@ -105,6 +105,11 @@ def causes() -> list[Case]:
             cause=("sprints", "ignore"),
         ),
     ]
+
+
+def _unlocked(ignore: str) -> str:
+    """The ignore file that lets the lists from before in as well."""
+    return ignore.replace("!requirements/*.txt", "!requirements/**/*.txt")
 
 
 def _changed(case: Case, name: str, says: str, swaps: Sequence[tuple[str, str]], cause: tuple[str, ...] = ()) -> Case:
@@ -145,6 +150,11 @@ ARG MODELS_MANIFEST=
 RUN python scripts/download_models.py --manifest "${MODELS_MANIFEST:-models/${VARIANT}.json}" --models models-data
 """
 _TOOLS_STEPS = "RUN apt-get update\nRUN apt-get install -y build-essential\n"
+_APT_STEP = 'RUN xargs -r apt-get install -y < "/tmp/requirements/${VARIANT}.apt"\n'
+_APT_STEP_CLEAN = """\
+RUN apt-get update && xargs -r apt-get install -y < "/tmp/requirements/${VARIANT}.apt" \\
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
+"""
 _MAKE_STEP = "RUN make -C native\n"
 _MAKE_STEP_CLEAN = """\
 RUN apt-get update && apt-get install -y build-essential && make -C native \\

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ci_budget.core.records.report import Report
+from ci_budget.core.render.comment import render_comment
 from tests.action.conftest import REPOSITORY, Act, Job, Project
+from tests.github_api.server import TOKEN, StandIn, serving
 
 pytestmark = [pytest.mark.engine, pytest.mark.beside]
 
@@ -27,6 +30,8 @@ FROM test/busybox:latest
 COPY --from=build /out /out
 COPY main.sh /main.sh
 """
+
+RUN = "https://github.com/acme/widgets/actions/runs/1"
 
 HOSTILE = """\
 RUN echo '::error::injected by the build' \\
@@ -100,9 +105,17 @@ def test_a_change_within_the_budgets_passes_and_its_log_stays_text(widgets: Proj
 
 
 def test_a_regression_fails_the_job_although_the_change_raises_its_own_budget(widgets: Project, act: Act) -> None:
+    workflow = widgets.folder / ".github" / "workflows" / "pr-check.yml"
+    plain, image = workflow.read_text(), "          image: ${{ steps.plan.outputs.images }}\n"
+    assert image in plain
+    widgets.commit({str(workflow): plain.replace(image, f"{image}          comment: true\n")}, "comment as well")
     grown = DOCKERFILE.replace("head -c 1000000", "head -c 9000000")
     widgets.propose({"app/Dockerfile": grown, "ci-budget.yml": CONFIG.replace("image_size: 6MB", "image_size: 60MB")})
-    job = act(widgets)
+    github = StandIn()
+    github.add_pull(7, widgets.git("rev-parse", "HEAD^2"))
+    with serving(github) as address:
+        there = ("--env", f"CI_BUDGET_COMMENT_API_URL={address}", "--secret", f"GITHUB_TOKEN={TOKEN}")
+        job = act(widgets, options=there)
     assert job.exit_code == 1, job.text
     assert job.steps == {
         "Check out the merge commit and its base": "success",
@@ -118,6 +131,8 @@ def test_a_regression_fails_the_job_although_the_change_raises_its_own_budget(wi
     assert "image_size" in job.summaries()
     assert "fail" in job.summaries()
     assert [text for text in job.commands("error") if metric["message"] in text] != []
+    report = Report.model_validate_json((uploaded(job) / "report.json").read_bytes())
+    assert github.bodies(7) == [render_comment(report, address=RUN, folder=outputs["report"])]
 
 
 def test_an_untouched_image_is_a_quick_green(widgets: Project, act: Act) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ci_budget.edges.host.filesystem import read_usage
+from ci_budget.edges.sandbox import loop_filesystem as loops
 from ci_budget.edges.sandbox.loop_filesystem import file_size_for
 from ci_budget.edges.sandbox.private_sandbox import Sandbox, sandbox
 from ci_budget.edges.sandbox.seeds import SeedStore
@@ -423,3 +424,17 @@ def sockets_of(pid: int) -> list[Path]:
             if status.exists() and f"\nPPid:\t{pid}\n" in status.read_text():
                 found.append(folder / "docker.sock")
     return found
+
+
+def test_what_is_thrown_away_is_not_written_first(tmp_path: Path, leftovers: LeftoverWatch) -> None:
+    disk, other, mount = tmp_path / "disk", tmp_path / "other", tmp_path / "ci-budget-mount"
+    other.touch()
+    loops.reserve_file(disk, loops.file_size_for(10 * MB))
+    loops.make_filesystem(disk, 10 * MB)
+    with loops.mounted(disk, mount, kept=True):
+        loops.drop_unwritten(other, mount)  # another's: left alone
+        (mount / "kept").write_bytes(b"x" * MB)
+    with loops.mounted(disk, mount, kept=False):
+        (mount / "dropped").write_bytes(b"x" * MB)
+    with loops.mounted(disk, mount, kept=True):
+        assert [(mount / name).stat().st_blocks * 512 for name in ("kept", "dropped")] == [1_003_520, 0]

@@ -25,7 +25,7 @@ def disk(tmp_path: Path, leftovers: LeftoverWatch) -> Iterator[Path]:
     file = tmp_path / "disk.ext4"
     loops.reserve_file(file, 900 * MB)
     loops.make_filesystem(file, 100 * MB)
-    with loops.mounted(file, tmp_path / "disk"):
+    with loops.mounted(file, tmp_path / "disk", kept=False):
         yield tmp_path / "disk"
 
 

@@ -61,12 +61,16 @@ class PrivateEngine:
     data_root: Path
 
 
-def stop_engine(claim: Claim, *, grace: float = _STOP_GRACE) -> None:
-    """End the daemons of a sandbox and everything they run, whoever started them; unmount what they mounted."""
+def stop_engine(claim: Claim, *, kept: bool = False, grace: float = _STOP_GRACE) -> None:
+    """End the daemons of a sandbox and everything they run, whoever started them; unmount what they mounted.
+
+    `kept`: whether their filesystem is of use afterwards, so that they may bring it in order.
+    """
     pids = [pid for pid in (_daemon_pid(claim, name) for name in ("dockerd", "containerd")) if pid is not None]
     for pid in pids:
-        _signal(pid, signal.SIGTERM)
-        _await_end(pid, grace)
+        if kept:
+            _signal(pid, signal.SIGTERM)
+            _await_end(pid, grace)
         _signal(pid, signal.SIGKILL)
         _await_end(pid, grace)
     deadline = time.monotonic() + grace
@@ -83,17 +87,22 @@ def stop_engine(claim: Claim, *, grace: float = _STOP_GRACE) -> None:
 
 @contextlib.contextmanager
 def private_engine(
-    claim: Claim, network: PrivateNetwork, settings: Mapping[str, Any], *, scratch: Path | None = None
+    claim: Claim,
+    network: PrivateNetwork,
+    settings: Mapping[str, Any],
+    *,
+    kept: bool = False,
+    scratch: Path | None = None,
 ) -> Iterator[PrivateEngine]:
     """The engine of this sandbox, up for the block. `settings` are daemon.json keys taken over from the host.
 
-    `scratch`: where image loads and pulls keep their temporary files, instead of the sandbox's own filesystem.
-    Raises UnmeasuredError with the daemons' own last words when they do not come up.
+    `kept`: as of `stop_engine`. `scratch`: where image loads and pulls keep their temporary files, instead of the
+    sandbox's own filesystem. Raises UnmeasuredError with the daemons' own last words when they do not come up.
     """
     try:
         yield _start(claim, network, settings, scratch)
     finally:
-        stop_engine(claim)
+        stop_engine(claim, kept=kept)
 
 
 def _start(claim: Claim, network: PrivateNetwork, settings: Mapping[str, Any], scratch: Path | None) -> PrivateEngine:

@@ -118,6 +118,7 @@ def demolish(claim: Claim) -> None:
     steps: tuple[Callable[[], None], ...] = (
         lambda: stop_engine(claim),
         lambda: remove_network(claim),
+        lambda: loops.drop_unwritten(claim.disk, claim.mount),
         lambda: loops.detach(claim.disk, claim.folder),
     )
     for step in steps:
@@ -198,7 +199,7 @@ def _start(
     facts: SeedFacts,
 ) -> PrivateEngine:
     """Mount the filesystem and start the engine on it, with its bases. Raises UnmeasuredError when one is missing."""
-    stack.enter_context(loops.mounted(claim.disk, claim.mount))
+    stack.enter_context(loops.mounted(claim.disk, claim.mount, kept=False))
     engine = stack.enter_context(private_engine(claim, network, settings))
     missing = _missing_bases(engine, facts)
     if missing:
@@ -246,8 +247,8 @@ def _plant(
 ) -> SeedFacts:
     """Make the filesystem, measure the empty engine, load the bases; leaves it unmounted and clean."""
     loops.make_filesystem(claim.disk, budget)
-    with loops.mounted(claim.disk, claim.mount):
-        with private_engine(claim, network, settings, scratch=claim.folder / "tmp") as engine:
+    with loops.mounted(claim.disk, claim.mount, kept=True):
+        with private_engine(claim, network, settings, kept=True, scratch=claim.folder / "tmp") as engine:
             run(["sync", "--file-system", claim.mount])
             empty = read_usage(claim.mount)
             identities = bring_in(bases, engine.docker_host, claim.mount, budget, say)
