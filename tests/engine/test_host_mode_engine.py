@@ -198,9 +198,7 @@ def test_a_neighbour_s_build_keeps_its_cache(project: Project, host: QuietHost, 
     host.build(project.folder)  # the base, the context: what any build has in common
     before = host.cache()
     with running_check(project, env=host.env) as check:
-        while "RUN sleep 4" not in check.said:
-            assert check.process.poll() is None, check.said
-            time.sleep(0.05)
+        _await(check, "RUN sleep 4")
         host.build(neighbour)
         beside = host.cache() - before
         done = check.finish()
@@ -226,6 +224,26 @@ def test_a_sandbox_on_the_same_disk_falsifies_nothing(
     assert done.exit_code == 3, done.stdout + done.stderr
     assert "a sandbox of another check began or ended on the disk of" in done.image["failure"]["message"]
     assert done.metric("peak_disk")["value"] is None
+
+
+def test_a_neighbour_keeps_its_cache_when_a_run_is_killed(project: Project, host: QuietHost, tmp_path: Path) -> None:
+    neighbour = tmp_path / "neighbour"
+    neighbour.mkdir()
+    (neighbour / "Dockerfile").write_text("FROM test/busybox\nRUN echo the neighbour of the killed > /n\n")
+    project.write("FROM test/busybox AS a\nRUN echo of the killed > /a\nFROM a\nRUN sleep 300\n", disk=DISK)
+    with running_check(project, env=host.env) as check:
+        _await(check, "RUN sleep 300")
+        host.build(neighbour)
+        check.kill()
+    cache = host.docker("buildx", "du", "--builder", "default", "--verbose")
+    assert "echo of the killed > /a" in cache, "the kill left nothing, so this test shows nothing"
+
+    project.write("FROM test/busybox\nRUN true\n", disk=DISK)
+    assert project.check(env=host.env).exit_code == 0
+
+    cache = host.docker("buildx", "du", "--builder", "default", "--verbose")
+    assert "echo of the killed > /a" not in cache
+    assert "from exec /bin/sh -c echo the neighbour of the killed > /n" in cache
 
 
 def _await(check: RunningCheck, text: str) -> None:

@@ -1,7 +1,8 @@
 """What a host-mode run makes on the runner's engine and takes away again: names, smoke tests, a cold build's cache.
 
-What was there before stands in a file of the state directory, so that the next run can do it for a killed one. That
-file's time stamp goes on as long as its run lives: what the engine made later is somebody else's.
+What was there before, and the steps that were begun, stand in a file of the state directory, so that the next run can
+do it for a killed one. That file's time stamp goes on as long as its run lives: what the engine made later is somebody
+else's.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ci_budget.core.measurement.own_records import StepTrace, own_records
 from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.files.whole_file import replace_file
 from ci_budget.edges.sandbox.privileged_container import OWNER
 from ci_budget.edges.signals import shielded
 from ci_budget.edges.sites.host_turns import host_turns_halted
@@ -28,18 +31,29 @@ OWN_IMAGE = "sandbox"
 """The label's value on the tool's own image, which whoever runs a container of it inherits."""
 _NAMES = "ci-budget.local/image*"
 _BEAT = 1.0  # seconds
+_LOOK = 0.1  # seconds after which a step that was begun stands in the file
 _LATE = 2.0  # seconds that the engine may go on after the run that it built for was killed
 _PATIENCE = 10.0  # seconds for the engine to end that build
 _LARGEST = 64 * 2**20
 
 
+class _Step(BaseModel):
+    """As a StepTrace."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    started: float
+    completed: float | None
+
+
 class _Before(BaseModel):
-    """The cache records that were there, and when the run began, in Unix seconds; `cold`: what it made goes."""
+    """The cache records that were there, and the steps that were begun since; `cold`: what they made goes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     records: list[str]
-    started: float
+    steps: list[_Step] = []
     cold: bool
 
 
@@ -52,20 +66,20 @@ def traces_removed(
     `root`: the state directory, in which it is written down for the next run; None where others may use this engine
     at the same time.
     """
-    before = _Before(records=[record.id for record in engine.cache_records()], started=time.time(), cold=cold)
+    before = _Before(records=[record.id for record in engine.cache_records()], cold=cold)
     file = _file(root, engine) if root is not None else None
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(before.model_dump_json(), encoding="ascii")
-    with _beating(file):
-        try:
+        _write(file, before)
+    try:
+        with _kept_up_to_date(file, before, steps):
             yield
-        except BaseException:
-            with shielded(), contextlib.suppress(UnmeasuredError):  # what is told is what ended the block
-                _remove(engine, names, before, file, steps=steps)
-            raise
-        with shielded():
-            _remove(engine, names, before, file, steps=steps)
+    except BaseException:
+        with shielded(), contextlib.suppress(UnmeasuredError):  # what is told is what ended the block
+            _remove(engine, names, before, file, steps.values())
+        raise
+    with shielded():
+        _remove(engine, names, before, file, steps.values())
 
 
 def mend_host(root: Path, engine: DockerEngine) -> bool:
@@ -76,6 +90,8 @@ def mend_host(root: Path, engine: DockerEngine) -> bool:
     with host_turns_halted(engine) as halted:
         if not halted:
             return False
+        for draft in file.parent.glob(f"{file.name}*.tmp"):
+            draft.unlink(missing_ok=True)
         try:
             if file.stat().st_size > _LARGEST:
                 raise ValueError("too large")
@@ -83,12 +99,16 @@ def mend_host(root: Path, engine: DockerEngine) -> bool:
         except FileNotFoundError:
             return False
         except (OSError, ValueError, ValidationError):  # it says nothing: only what bears our name can be known
-            before, until = _Before(records=[], started=0.0, cold=False), 0.0
+            before, until = _Before(records=[], cold=False), 0.0
         owned = {ident for ident, _ in engine.container_labels(OWNER)}
         for ident, value in engine.container_labels(LABEL):
             if ident not in owned and value != OWN_IMAGE:
                 engine.remove_container(ident)
-        _remove(engine, engine.image_names(_NAMES), before, file, until=until)
+        steps = [
+            StepTrace(name=one.name, started=one.started, completed=until if one.completed is None else one.completed)
+            for one in before.steps
+        ]
+        _remove(engine, engine.image_names(_NAMES), before, file, steps, patience=_PATIENCE)
     return True
 
 
@@ -97,15 +117,15 @@ def _remove(
     names: Sequence[str],
     before: _Before,
     file: Path | None,
+    steps: Collection[StepTrace],
     *,
-    steps: Mapping[str, StepTrace] | None = None,
-    until: float = float("inf"),
+    patience: float = 0.0,
 ) -> None:
     """Raises UnmeasuredError, and keeps the file, where the engine does not answer."""
     for name in names:
         engine.remove_image(name)
-    deadline = time.monotonic() + (_PATIENCE if until < float("inf") else 0.0)
-    while before.cold and (made := _made(engine, before, steps, until)):
+    deadline = time.monotonic() + patience
+    while before.cold and (made := _made(engine, before, steps)):
         engine.drop_cache_records(made)
         if time.monotonic() > deadline:  # what is in use stays
             break
@@ -114,24 +134,32 @@ def _remove(
         file.unlink(missing_ok=True)
 
 
-def _made(engine: DockerEngine, before: _Before, steps: Mapping[str, StepTrace] | None, until: float) -> Sequence[str]:
-    """The cache records that our steps made since `before`; of a killed run, whose steps are unknown, those `until`."""
+def _made(engine: DockerEngine, before: _Before, steps: Collection[StepTrace]) -> Sequence[str]:
+    """The cache records that our steps made since `before`."""
     there = set(before.records)
-    fresh = [record for record in engine.cache_records() if record.id not in there]
-    if steps is not None:
-        return own_records(fresh, steps.values())
-    return [record.id for record in fresh if before.started <= record.created <= until]
+    return own_records([record for record in engine.cache_records() if record.id not in there], steps)
 
 
 @contextlib.contextmanager
-def _beating(file: Path | None) -> Iterator[None]:
-    """The file's time stamp goes on during the block."""
+def _kept_up_to_date(file: Path | None, before: _Before, steps: Mapping[str, StepTrace]) -> Iterator[None]:
+    """During the block the file's time stamp goes on, and it tells the `steps`."""
+    if file is None:
+        yield
+        return
     stop = threading.Event()
 
     def beat() -> None:
-        while file is not None and not stop.wait(_BEAT):
-            with contextlib.suppress(OSError):  # it is gone: the block is left
-                os.utime(file)
+        told: list[_Step] = []
+        touched = time.monotonic()
+        while not stop.wait(_LOOK):
+            now = [_step(one) for one in list(steps.values())]
+            with contextlib.suppress(OSError):  # the disk is full: then what is told is older
+                if now != told:
+                    _write(file, before.model_copy(update={"steps": now}))
+                    told, touched = now, time.monotonic()
+                elif time.monotonic() - touched >= _BEAT:
+                    os.utime(file)
+                    touched = time.monotonic()
 
     thread = threading.Thread(target=beat, daemon=True, name="host-traces")
     thread.start()
@@ -139,6 +167,16 @@ def _beating(file: Path | None) -> Iterator[None]:
         yield
     finally:
         stop.set()
+        thread.join()
+
+
+def _write(file: Path, before: _Before) -> None:
+    replace_file(file, before.model_dump_json().encode(), draft=file.name, mode=0o600)
+
+
+def _step(trace: StepTrace) -> _Step:
+    name = trace.name.encode("utf-8", "replace").decode()
+    return _Step(name=name, started=trace.started, completed=trace.completed if trace.completed < inf else None)
 
 
 def _file(root: Path, engine: DockerEngine) -> Path:
