@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help venv engine engine-down base-python base-busybox test-tools node-tools lint test test-unit demo bench bench-audio-voice faults clean
+.PHONY: help venv engine engine-down base-python base-busybox test-tools node-tools lint test test-engine test-unit demo bench bench-audio-voice faults clean
 
 PYTHON ?= python3
 DEMO_IMAGE ?= audio-voice
@@ -47,13 +47,15 @@ lint: venv test-tools ## ruff, mypy --strict, shellcheck
 	$(STEP) "mypy" .venv/bin/mypy --strict
 	$(STEP) "shellcheck" .venv/bin/python -c 'import glob, os; os.execlp("shellcheck", "shellcheck", "-x", *sorted(glob.glob("scripts/*.sh")), ".ci/run")'
 
-# What needs no engine runs while the engine and its base images are made.
+# What needs no engine runs while the engine and its base images are made, and beside the first of the tests that do.
 test: ## everything: linters, unit, engine and action tests; no test may be skipped
-	@$(MAKE) -j2 test-unit base-python base-busybox
+	@$(MAKE) -j2 test-engine test-unit
+
+test-engine: venv base-python base-busybox test-tools node-tools
 	$(STEP) "engine and action tests" bash -c '$(WITH_ENGINE) exec scripts/engine-tests.sh $(PYTEST_OPTIONS)'
 
 test-unit: lint node-tools ## only linters and the tests that need no engine
-	$(STEP) "unit tests" .venv/bin/python -m pytest tests/unit tests/browser tests/github_api $(PYTEST_OPTIONS)
+	$(STEP) --whole "unit tests" .venv/bin/python -m pytest tests/unit tests/browser tests/github_api $(PYTEST_OPTIONS)
 
 demo: ## gate the example service for real, ending with the verdict table and the report's path
 	@$(MAKE) -j2 venv base-python

@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 CLONE = Path(__file__).resolve().parent.parent
@@ -56,6 +57,7 @@ class Engine:
         return BASES[kind]
 
 
+@cache
 def find_engine() -> Engine:
     """Read `.engine/env`, or take the environment as it is, and make sure that a fit engine answers.
 

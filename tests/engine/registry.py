@@ -1,4 +1,4 @@
-"""A real image registry on this machine, of the Debian package docker-registry, and images to put into it."""
+"""A real image registry, Debian's, in an image built here and run by pytest-docker, and images to put into it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import io
 import json
 import secrets
 import socket
-import subprocess
 import tarfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pytest_docker.plugin import get_docker_services
 
-from tests.engine_access import CLONE, Engine
+from tests.engine_access import BASES, Engine, find_engine
 
 OCI, DOCKER = "application/vnd.oci.image", "application/vnd.docker"
 _ACCEPT = ", ".join(
@@ -33,6 +32,7 @@ _ACCEPT = ", ".join(
     )
 )
 
+_IMAGE = Path(__file__).parent / "registry_image"
 USER, PASSWORD = "gate", "pass:word"
 _HTPASSWD = "gate:$2b$05$ytfI4/WMr41/P0L9PPn43emSqoCe9kpjPuZRRSmsi.muMDgCh2yQC\n"
 
@@ -164,7 +164,7 @@ def registry(
     for this side. `redirect`: the address of another server, from which clients are to take the blobs.
     """
     images = images or folder / "images"
-    subprocess.run([CLONE / "scripts" / "debian-packages.sh", "docker-registry"], check=True)
+    images.mkdir(exist_ok=True)
     with socket.socket() as probe:
         probe.bind((host, 0))
         port = probe.getsockname()[1]
@@ -181,13 +181,27 @@ def registry(
             }
         )
     )
-    with subprocess.Popen(["docker-registry", "serve", config], stderr=subprocess.DEVNULL) as child:
-        try:
-            found = Registry(address=f"{host}:{port}", images=images, headers=headers or {})
-            _wait(found, child)
-            yield found
-        finally:
-            child.terminate()
+    compose = folder / "compose.yaml"
+    compose.write_text(yaml.safe_dump({"services": {"registry": _service(config, images)}}))
+    project = f"test-registry-{secrets.token_hex(4)}"
+    found = Registry(address=f"{host}:{port}", images=images, headers=headers or {})
+    config_folder = find_engine().env.get("DOCKER_CONFIG", "~/.docker")  # a test may have logins of its own
+    command = f"docker --config {config_folder} compose"
+    with get_docker_services(command, str(compose), project, "up --detach", "down --volumes --timeout 0") as services:
+        services.wait_until_responsive(timeout=60, pause=0.05, check=lambda: _answers(found))
+        yield found
+
+
+def _service(config: Path, images: Path) -> dict[str, Any]:
+    """With the machine's own network, so that every engine on it reaches the registry at the same address."""
+    shared = {str(config.parent), str(images)}
+    return {
+        "build": {"context": str(_IMAGE), "args": {"BASE": BASES["python"]}, "network": "host"},
+        "image": "test/registry",
+        "network_mode": "host",
+        "command": [str(config)],
+        "volumes": [{"type": "bind", "source": path, "target": path} for path in sorted(shared)],
+    }
 
 
 def _redirecting(address: str) -> dict[str, Any]:
@@ -225,18 +239,14 @@ def _packed(layer: bytes, packing: str) -> bytes:
     return gzip.compress(layer, mtime=0)
 
 
-def _wait(found: Registry, child: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            with _direct().open(f"http://{found.address}/v2/", timeout=10):
-                return
-        except urllib.error.HTTPError:
-            return  # it wants a login
-        except OSError:
-            assert child.poll() is None, "the registry ended"
-            assert time.monotonic() < deadline, "the registry does not answer"
-            time.sleep(0.05)
+def _answers(found: Registry) -> bool:
+    try:
+        with _direct().open(f"http://{found.address}/v2/", timeout=10):
+            return True
+    except urllib.error.HTTPError:
+        return True  # it wants a login
+    except OSError:
+        return False
 
 
 def _direct() -> urllib.request.OpenerDirector:
