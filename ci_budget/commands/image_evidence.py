@@ -74,6 +74,7 @@ def read_evidence(contents: ImageContents, prepared: PreparedImage | None, bases
     visible, waste = survey(image)
     packages, owned = survey_packages(image, visible, contents.read)
     same = find_same_content(visible, contents.content_hash) if contents.content_hash is not None else None
+    del visible  # a hundred thousand pairs, which nobody needs any more
     inventory = build_inventory(image, packages, waste=waste, facts=facts, owned=owned, same_content=same)
     notes: tuple[str, ...] = ()
     if contents.dropped:

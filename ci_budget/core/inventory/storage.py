@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zstandard
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from ci_budget.core.inventory.model import SCHEMA_VERSION, Inventories, Inventory
 from ci_budget.core.records.stored import StoredModel, parse_stored
@@ -11,7 +12,7 @@ from ci_budget.errors import ConfigError
 
 LARGEST_COMPRESSED = 64_000_000
 LARGEST_FILE = 256_000_000
-_LEVEL = 12
+_LEVEL = 9
 _LARGEST_WINDOW = 2**27
 MEND = "Restore the file, or record it anew: `ci-budget check`, then `ci-budget baseline update`."
 
@@ -37,7 +38,7 @@ def parse_inventories(data: bytes, file: str) -> Inventories:
 
 
 def _render(model: BaseModel) -> bytes:
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(model.model_dump_json().encode())
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(to_json(model))
 
 
 def _parse(data: bytes, file: str, model: type[StoredModel]) -> StoredModel:
