@@ -65,7 +65,7 @@ bench: ## measure what the README claims (takes long; wants a quiet machine)
 	@$(MAKE) -j2 venv base-python base-busybox
 	$(STEP) "benchmarks" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m benchmarks'
 
-bench-audio-voice: ## gate the example's full variant before and after, each measure, each cause (an hour, 45 GB)
+bench-audio-voice: ## gate the example's full variant before and after, each measure, each cause (40 minutes, 45 GB)
 	@$(MAKE) -j2 venv base-python
 	$(STEP) "audio-voice, full variant" bash -c '$(WITH_ENGINE) exec .venv/bin/python -m benchmarks.audio_voice'
 

@@ -3,7 +3,7 @@
     python -m benchmarks.audio_voice [--variant full|light] [--only CASE …] [--runs N] [--output FILE]
 
 Every case is built cold in a sandbox by `ci-budget check` and answers the same smoke test. The models come from a local
-server with files of the real sizes. With the full variant this takes about an hour and 45 GB of free disk.
+server with files of the real sizes. With the full variant this takes about 40 minutes and 45 GB of free disk.
 """
 
 from __future__ import annotations
