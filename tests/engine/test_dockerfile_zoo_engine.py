@@ -13,6 +13,8 @@ from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import Project, Result
 from tests.engine_access import Engine
 
+pytestmark = pytest.mark.beside
+
 UNNAMED = """\
 FROM test/busybox
 RUN echo ran-0 && echo 0 > /zero

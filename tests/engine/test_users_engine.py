@@ -20,6 +20,8 @@ from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import COMMAND, MIB, Project, Result
 from tests.engine_access import CLONE
 
+pytestmark = pytest.mark.beside
+
 NOBODY = 65534
 PYTHON = "/usr/bin/python3"
 """An interpreter that every user may run; the one of these tests may lie in root's home."""
