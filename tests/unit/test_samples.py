@@ -150,6 +150,12 @@ class TestContact:
         assert fallen.surely is True
         assert fallen.at == pytest.approx(0.07)
 
+    def test_a_small_fall_proves_nothing(self) -> None:
+        # 41 MiB free after 60 MiB in one sample: the next might have been the last, but nobody gave anything back.
+        climb = [(0.0, DISK - 161 * MIB), (0.05, DISK - 101 * MIB), (0.1, DISK - 41 * MIB)]
+        for fall, surely in ((8192, False), (20 * MIB, False), (21 * MIB, True)):
+            assert contact(series(*climb, (0.15, DISK - 41 * MIB - fall))).surely is surely
+
     def test_a_fall_after_a_slow_rise_proves_nothing(self) -> None:
         climb = [(0.01 * step, DISK - 12 * MIB + MIB // 2 * step) for step in range(7)]
         assert contact(series(*climb, (0.07, DISK - 300 * MIB))).surely is False

@@ -135,7 +135,8 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
 
     `near`: free bytes <= max(64 MiB, fastest rise x widest gap) or free inodes <= 100: decides for a step
     that failed. `surely`: a sample with no more than the last blocks free, or a fall right after the level had come
-    so near that the rise of that moment reaches the ceiling between two samples; decides where the build went on.
+    so near that the rise of that moment reaches the ceiling between two samples, by at least half of that way (who was
+    refused gives back more than an engine that tidies up); decides where the build went on.
     """
     first, last = series.span(start, end)
     first, last = max(0, first - 1), min(len(series), last + 1)
@@ -158,7 +159,8 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
         widest, fastest = max(widest, gap), max(fastest, rise)
         if times[index] - recent_at > WIDEST_GAP or rise >= recent:
             recent, recent_at = max(rise, 0.0), times[index]
-        fell = rise < 0 and free[index - 1] <= min(LEAST_FREE, int(recent * gap))
+        way = free[index - 1]
+        fell = used[index - 1] - used[index] > way // 2 and way <= min(LEAST_FREE, int(recent * gap))
         if not surely and (free[index] <= _LAST_BLOCKS or fell):
             leapt_from = _leap(series, first, index)
             surely, touched = True, index
