@@ -163,16 +163,11 @@ class TestSteps:
         made = recording(0, 100, steps=[step("RUN a", -0.4, 0.1)])
         assert [(found.start_ms, found.end_ms) for found in made.report_steps()] == [(0, 100)]
 
-    def test_which_steps_ran_at_a_moment(self) -> None:
-        made = recording(0, 0, 0, 0, steps=[step("a", 0.0, 0.1), step("b", 0.1, 0.3), step("c", 0.0, 0.3, cached=True)])
-        assert [[found.name for found in made.steps_at(START + time)] for time in (0.05, 0.1, 0.2, 0.31)] == [
-            ["a"],
-            ["a", "b"],
-            ["b"],
-            [],
-        ]
-        found = [made.last_step_before(START + time) for time in (0.05, 0.2, 0.31)]
-        assert [one.name if one else None for one in found] == [None, "a", "b"]
+    def test_who_filled_the_disk_may_have_ended_when_a_sample_shows_it(self) -> None:
+        steps = [step("a", 0.0, 0.25), step("export", 0.26, 1.0), step("c", 0.0, 1.0, cached=True)]
+        made = recording(0, 100, 900, 960, *[960] * 7, steps=steps)
+        found = [made.step_that_filled(START + time) for time in (-0.1, 0.2, 0.3, 1.0, 1.6)]
+        assert [one.name if one else None for one in found] == [None, "a", "a", "export", "export"]
 
 
 class TestTimeline:

@@ -226,9 +226,7 @@ _FEWER = "Keep fewer files (caches, sources, node_modules), or raise disk.budget
 
 
 def _touched(recording: Recording, contact: CeilingContact) -> Failure:
-    running = recording.steps_at(contact.at)
-    # The sample that shows it may come a little after the step's end.
-    step = running[-1] if running else recording.last_step_before(contact.at)
+    step = recording.step_that_filled(contact.at)
     place = f"`{step.name}`" if step else "the build"
     return Failure(
         kind="ceiling",

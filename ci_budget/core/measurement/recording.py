@@ -9,7 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ci_budget.core.measurement.samples import CeilingContact, Peak, SampleSeries, find_contact, find_peak, thin_out
+from ci_budget.core.measurement.samples import (
+    WIDEST_GAP,
+    CeilingContact,
+    Peak,
+    SampleSeries,
+    find_contact,
+    find_peak,
+    thin_out,
+)
 from ci_budget.core.records.report import Composition, StepReport, TimelinePoint
 
 METHOD = 1  # raised when the same build would be measured differently
@@ -136,14 +144,19 @@ class Recording:
             for time, used in points
         ]
 
-    def steps_at(self, time: float) -> list[StepRecord]:
-        """The steps that ran at a moment."""
-        return [step for step in self._shown_steps() if step.start <= time <= step.end and not step.cached]
+    def step_that_filled(self, time: float) -> StepRecord | None:
+        """The step that wrote most in the half second before a moment, else the one that had ended last.
 
-    def last_step_before(self, time: float) -> StepRecord | None:
-        """The step that had ended last at a moment."""
-        ended = [step for step in self._shown_steps() if step.end <= time and not step.cached]
-        return max(ended, key=lambda step: step.end, default=None)
+        The sample that shows a full disk may come a little after the step's end, when the next one has begun.
+        """
+        begun = [step for step in self._shown_steps() if step.start <= time and not step.cached]
+        since = time - WIDEST_GAP
+        recent = [step for step in begun if step.end >= since]
+
+        def wrote(step: StepRecord) -> tuple[int, float]:
+            return self.series.moves(max(step.start, since), min(step.end, time))[0], step.start
+
+        return max(recent, key=wrote, default=max(begun, key=lambda step: step.end, default=None))
 
     def _shown_steps(self) -> list[StepRecord]:
         return sorted((step for step in self.steps if not step.internal), key=lambda step: step.start)
