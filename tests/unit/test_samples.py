@@ -156,6 +156,16 @@ class TestContact:
         for fall, surely in ((8192, False), (20 * MIB, False), (21 * MIB, True)):
             assert contact(series(*climb, (0.15, DISK - 41 * MIB - fall))).surely is surely
 
+    def test_in_the_last_stretch_a_small_fall_is_enough(self) -> None:
+        climb = [(0.0, DISK - 136 * MIB), (0.05, DISK - 76 * MIB)]
+        for left, surely in ((16, True), (17, False)):
+            near = (0.1, DISK - left * MIB)
+            assert contact(series(*climb, near, (0.15, DISK - left * MIB - 8192))).surely is surely
+
+    def test_the_moment_is_the_first_that_was_as_near_as_any(self) -> None:
+        left = [(0.0, 90 * MIB), (0.1, 2 * MIB), (0.2, MIB), (0.3, MIB // 2)]
+        assert contact(series(*((time, DISK - free) for time, free in left))).at == pytest.approx(0.2)
+
     def test_a_fall_after_a_slow_rise_proves_nothing(self) -> None:
         climb = [(0.01 * step, DISK - 12 * MIB + MIB // 2 * step) for step in range(7)]
         assert contact(series(*climb, (0.07, DISK - 300 * MIB))).surely is False

@@ -115,7 +115,8 @@ def find_peak(series: SampleSeries, start: float, end: float, *, zero: int, ceil
 
 @dataclass(frozen=True, kw_only=True)
 class CeilingContact:
-    """How near the level came to the ceiling within a window, and when (`at`).
+    """How near the level came to the ceiling within a window, and when (`at`): at the first sample that came as near as
+    any, a MiB apart; what an engine notes down afterwards is nobody's doing.
 
     `leapt_from`: the free bytes before a leap to the ceiling that no writer makes: a program reserved
     (fallocate) more than was left, which ext4 grants in part before it refuses. None where there was no leap.
@@ -135,8 +136,9 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
 
     `near`: free bytes <= max(64 MiB, fastest rise x widest gap) or free inodes <= 100: decides for a step
     that failed. `surely`: a sample with no more than the last blocks free, or a fall right after the level had come
-    so near that the rise of that moment reaches the ceiling between two samples, by at least half of that way (who was
-    refused gives back more than an engine that tidies up); decides where the build went on.
+    so near that the rise of that moment reaches the ceiling between two samples; further off than the last 16 MiB by at
+    least half of that way (who was refused gives back more than an engine that tidies up); decides where the build
+    went on.
     """
     first, last = series.span(start, end)
     first, last = max(0, first - 1), min(len(series), last + 1)
@@ -159,17 +161,20 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
         widest, fastest = max(widest, gap), max(fastest, rise)
         if times[index] - recent_at > WIDEST_GAP or rise >= recent:
             recent, recent_at = max(rise, 0.0), times[index]
-        way = free[index - 1]
-        fell = used[index - 1] - used[index] > way // 2 and way <= min(LEAST_FREE, int(recent * gap))
+        way, given_back = free[index - 1], used[index - 1] - used[index]
+        much = given_back > (way // 2 if way > _LAST_STRETCH else 0)
+        fell = much and way <= min(LEAST_FREE, int(recent * gap))
         if not surely and (free[index] <= _LAST_BLOCKS or fell):
             leapt_from = _leap(series, first, index)
             surely, touched = True, index
+    if not surely:
+        touched = next(index for index in range(first, last) if free[index] < free[lowest] + _NOTES)
     inodes = min(series.free_inodes[first:last])
     starved = inodes <= LEAST_INODES
     return CeilingContact(
         free=free[lowest],
         free_inodes=inodes,
-        at=times[touched if surely else lowest],
+        at=times[touched],
         near=free[lowest] <= max(LEAST_FREE, int(fastest * widest)) or starved,
         surely=surely or inodes == 0,
         inodes=starved and free[lowest] > LEAST_FREE,
@@ -199,6 +204,8 @@ def _leap(series: SampleSeries, first: int, index: int) -> int | None:
 _FAST_WRITER = 4e9  # bytes per second; writing through the page cache reaches 2 to 4e9
 _NO_WRITER = 8e9
 _LAST_BLOCKS = 256 * 1024  # ext4 refuses a little before the last block
+_LAST_STRETCH = 16 * 2**20
+_NOTES = 2**20
 
 
 def thin_out(series: SampleSeries, start: float, end: float, *, zero: int, limit: int) -> list[tuple[float, int]]:
