@@ -19,8 +19,8 @@ from ci_budget.errors import CiBudgetError, EndedRunError, ExitCode
 # Pydantic would search every installed package for plugins: slow, and no foreign code belongs into the gate.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-# Layers are hundreds of thousands of small records that live as long as the run: looking them through for garbage again
-# and again would take as long as reading them.
+# Layers and reports are hundreds of thousands of small records that live as long as the run: looking them through for
+# garbage again and again would take as long as reading them.
 _OBJECTS_PER_COLLECTION: Final = 50_000
 
 # The machine's fault, not ours: the disk is full, broken or read-only, or too many files are open.

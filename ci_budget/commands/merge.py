@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -34,14 +33,6 @@ _DEEPEST = 3
 
 def run_merge(options: MergeOptions) -> int:
     """Merge, write the report folder, print the result; returns the exit code. Raises CiBudgetError."""
-    gc.disable()  # a thousand reports are millions of objects that all stay: looking for garbage takes long
-    try:
-        return _merge(options)
-    finally:
-        gc.enable()
-
-
-def _merge(options: MergeOptions) -> int:
     github = read_context(os.environ)
     expected = options.images or read_plan(options.plan or Path())
     if not expected and not any(place.exists() for place in options.places):

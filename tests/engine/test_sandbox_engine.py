@@ -16,7 +16,6 @@ import pytest
 
 from ci_budget.edges.host.filesystem import read_usage
 from ci_budget.edges.sandbox import loop_filesystem as loops
-from ci_budget.edges.sandbox.loop_filesystem import file_size_for
 from ci_budget.edges.sandbox.private_sandbox import Sandbox, sandbox
 from ci_budget.edges.sandbox.seeds import SeedStore
 from ci_budget.edges.sites.state import state_directory
@@ -207,7 +206,7 @@ def test_an_empty_engine_leaves_exactly_the_budget(state: Path, leftovers: Lefto
         assert before.free == blocks - (before.used - box.zero)
         assert before.available == before.free, "nothing is held back from those who are not root"
         (disk,) = (state / "sandboxes").glob("*/disk.ext4")
-        assert disk.stat().st_size == file_size_for(budget)
+        assert disk.stat().st_size == loops.file_size_for(budget)
         assert disk.stat().st_blocks * 512 >= disk.stat().st_size
 
         with pytest.raises(OSError, match="No space left"):
@@ -259,8 +258,9 @@ def test_a_disk_without_room_stops_the_run_before_it_begins(project: Project, le
     said = done.image["failure"]["message"]
     assert re.fullmatch(
         rf"no room to build: {state_directory()} \(ext4 on /\S*(, .*)?\) has [\d.]+ GB and [\d,]+ inodes available; "
-        rf"this build needs [\d.]+ GB \({file_size_for(300 * MB) / MB:.0f} MB for the sandbox \(disk.budget 300 MB\) "
-        rf"and {reserve / 10**9:.1f} GB that must stay free \(disk.reserve\).*\); 10.0 TB free before it starts "
+        rf"this build needs [\d.]+ GB \({loops.file_size_for(300 * MB) / MB:.0f} MB for the sandbox "
+        rf"\(disk.budget 300 MB\) and {reserve / 10**9:.1f} GB that must stay free \(disk.reserve\).*\); "
+        r"10.0 TB free before it starts "
         r"\(disk.free_factor 2 x 5.00 TB, the image's size by budgets.image_size\); 1,000 inodes; engine \d+\S*, "
         r"buildx 0\.\d+\S*, the engine's data in /\S* \(\w+ on /\S*, (no|a) partition of its own, [\d.]+ GB "
         r"available\)",

@@ -175,10 +175,10 @@ def _refusal(image: ImageReport) -> str | None:
     """Why a report's image may not be released although it is the very image; None where it may."""
     if image.disk is None:
         return f"{image.name} was not built by the run that reports it (--no-build), so its build was not measured"
-    if image.fingerprint is None or image.fingerprint.cache == "warm":
-        return f"{image.name} was checked with a warm cache (--warm), so the peak of its build was not measured"
     if image.failure is not None or image.exit_code != ExitCode.OK:
         return f"{image.name} did not pass: its report says {image.verdict.value}, exit {image.exit_code}"
+    if image.fingerprint is None or image.fingerprint.cache == "warm":
+        return f"{image.name} was checked with a warm cache (--warm), so the peak of its build was not measured"
     return None
 
 

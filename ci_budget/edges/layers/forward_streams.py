@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 CHUNK = 2**20
+_WASTE = memoryview(bytearray(CHUNK))
+"""Where bytes go that nobody reads; a buffer for each of a hundred thousand files would be cleared as often."""
 _AHEAD = 2**14  # a header and what may follow it; more would only be copied from stream to stream
 
 
@@ -29,19 +31,12 @@ def skip(source: Source, size: int) -> int:
     """Pass over `size` bytes; how many there were, which is fewer only at the end."""
     if isinstance(source, (Forward, Peeked, Section)):
         return source.skip(size)
-    into = getattr(source, "readinto", None)
-    if into is not None:
-        return _read_over(into, size)
+    into: Callable[[memoryview], int | None] | None = getattr(source, "readinto", None)
     left = size
-    while left > 0 and (found := len(source.read(min(left, CHUNK)))):
-        left -= found
-    return size - left
-
-
-def _read_over(into: Callable[[memoryview], int | None], size: int) -> int:
-    waste = memoryview(bytearray(min(size, CHUNK)))
-    left = size
-    while left > 0 and (found := into(waste[:left]) or 0):
+    while left > 0:
+        found = into(_WASTE[:left]) if into is not None else len(source.read(min(left, CHUNK)))
+        if not found:
+            break
         left -= found
     return size - left
 
