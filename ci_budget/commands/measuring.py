@@ -205,12 +205,8 @@ class _Session:
         return recording, succeeded
 
     def _levels(self, sampler: Sampler, recording: Recording) -> tuple[int, int, int | None]:
-        zero = self.site.zero
-        return (
-            recording.series.used[-1] - zero,
-            sampler.highest - zero,
-            self.site.ceiling or self.prepared.job.disk_budget,
-        )
+        zero, highest = self.site.zero, sampler.highest  # which brings the series up to date
+        return recording.series.used[-1] - zero, highest - zero, self.site.ceiling or self.prepared.job.disk_budget
 
     def _locator(self) -> Callable[[str, int, Sequence[Lines]], StepPlace]:
         plan, onbuild = self.prepared.plan, self.reader.triggers()

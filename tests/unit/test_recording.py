@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ci_budget.core.measurement.recording import FailedStep, Recording, StageRecord, StepRecord
-from ci_budget.core.measurement.samples import Peak, SampleSeries
+from ci_budget.core.measurement.samples import CeilingContact, Peak, SampleSeries
 from ci_budget.core.records.report import Composition, StepReport, TimelinePoint
 
 EXAMPLES = int(os.environ.get("CI_BUDGET_PROPERTY_EXAMPLES", "100"))
@@ -166,8 +166,35 @@ class TestSteps:
     def test_who_filled_the_disk_may_have_ended_when_a_sample_shows_it(self) -> None:
         steps = [step("a", 0.0, 0.25), step("export", 0.26, 1.0), step("c", 0.0, 1.0, cached=True)]
         made = recording(0, 100, 900, 960, *[960] * 7, steps=steps)
-        found = [made.step_that_filled(START + time) for time in (-0.1, 0.2, 0.3, 1.0, 1.6)]
-        assert [one.name if one else None for one in found] == [None, "a", "a", "export", "export"]
+        assert [blamed(made, time) for time in (-0.1, 0.2, 0.3, 1.0, 1.6)] == [None, "a", "a", "export", "export"]
+
+    def test_who_says_that_the_disk_was_full_is_believed(self) -> None:
+        steps = [
+            step("early", 0.0, 0.1, says_no_space=True),
+            step("large", 0.7, 0.9),
+            step("refused", 0.92, 1.0, says_no_space=True),
+            step("later", 1.1, 1.2, says_no_space=True),
+        ]
+        made = recording(*[0] * 8, 900, 990, 1000, 1000, 1000, steps=steps)
+        assert blamed(made, 0.9, told=1.0) == "refused"
+        assert blamed(made, 0.9) == "large"
+        assert blamed(made, 0.9, told=0.91) == "large"
+
+
+def blamed(made: Recording, at: float, *, told: float | None = None) -> str | None:
+    """The name of the step that met a full disk, where `at` seconds after the start it was full."""
+    contact = CeilingContact(
+        free=0,
+        free_inodes=900,
+        at=START + at,
+        told=START + (at if told is None else told),
+        near=True,
+        surely=True,
+        inodes=False,
+        leapt_from=None,
+    )
+    found = made.step_that_filled(contact)
+    return found.name if found else None
 
 
 class TestTimeline:

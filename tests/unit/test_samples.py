@@ -16,6 +16,7 @@ from ci_budget.core.measurement.samples import (
     SampleSeries,
     find_contact,
     find_peak,
+    rises,
     thin_out,
 )
 
@@ -119,6 +120,7 @@ class TestContact:
             free=DISK - 2 * MIB,
             free_inodes=50_000,
             at=0.02,
+            told=0.02,
             near=False,
             surely=False,
             inodes=False,
@@ -148,7 +150,7 @@ class TestContact:
         assert contact(series(*climb)).surely is False
         fallen = contact(series(*climb, (0.07, DISK - 300 * MIB)))
         assert fallen.surely is True
-        assert fallen.at == pytest.approx(0.07)
+        assert (fallen.at, fallen.told) == pytest.approx((0.06, 0.06))
 
     def test_a_small_fall_proves_nothing(self) -> None:
         # 41 MiB free after 60 MiB in one sample: the next might have been the last, but nobody gave anything back.
@@ -166,9 +168,29 @@ class TestContact:
         left = [(0.0, 90 * MIB), (0.1, 2 * MIB), (0.2, MIB), (0.3, MIB // 2)]
         assert contact(series(*((time, DISK - free) for time, free in left))).at == pytest.approx(0.2)
 
+    def test_the_moment_of_a_full_disk_is_the_first_that_came_as_near(self) -> None:
+        # A step left 300 kB, and what came after it took the last of them.
+        left = [(0.0, 90 * MIB), (0.1, 300_000), (0.2, 300_000), (0.3, 0), (0.4, 0)]
+        found = contact(series(*((time, DISK - free) for time, free in left)))
+        assert (found.surely, found.at, found.told) == (True, pytest.approx(0.1), pytest.approx(0.3))
+
+    def test_no_rate_is_told_from_microseconds(self) -> None:
+        # 8 MiB in 10 us, beside a step event, are no 800 GB/s that reach the ceiling from anywhere.
+        made = series((0.0, 0), (0.01, MIB), (0.01001, 9 * MIB), (0.02, 10 * MIB))
+        assert not contact(made).near
+        assert max(rises(made, 0, 4)) == pytest.approx(9 * MIB / 0.01001)
+
     def test_a_fall_after_a_slow_rise_proves_nothing(self) -> None:
         climb = [(0.01 * step, DISK - 12 * MIB + MIB // 2 * step) for step in range(7)]
         assert contact(series(*climb, (0.07, DISK - 300 * MIB))).surely is False
+
+    def test_close_samples_show_each_write(self) -> None:
+        # 6 GB a second, seen every 0.2 ms: 1 MiB from the end the next write meets it; 20 MiB from it, and at rest, no.
+        for left, writes, surely in ((1, 1, True), (20, 0, False), (20, 1, False)):
+            climb = [(0.0002 * step, DISK - (left + (100 - step) * writes) * MIB) for step in range(101)]
+            rise = [(-0.01, DISK - 200 * MIB), *climb]
+            assert contact(series(*rise, (0.0222, DISK - 60 * MIB))).surely is surely, (left, writes)
+        assert contact(series(*rise, (0.0252, DISK - 60 * MIB))).surely is True, "5 ms later it may have been there"
 
     def test_a_fall_long_after_the_last_rise_proves_nothing(self) -> None:
         rise = [(0.0, DISK - 50 * MIB), (0.01, DISK - 10 * MIB)]
@@ -219,6 +241,12 @@ class TestThinOut:
     def test_few_points_stay_as_they_are(self) -> None:
         made = series((1.0, 10), (1.5, 30), (2.0, 20))
         assert thin_out(made, 1.0, 2.0, zero=10, limit=600) == [(0.0, 0), (0.5, 20), (1.0, 10)]
+
+    def test_a_crowd_of_samples_takes_no_more_room_than_its_time(self) -> None:
+        sparse = [(index * 0.01, 5) for index in range(1000)]
+        dense = [(10.0 + index * 0.0001, 5 + index % 7) for index in range(1000)]
+        points = thin_out(series(*sparse, *dense), 0.0, 11.0, zero=0, limit=100)
+        assert len([time for time, _ in points if time < 10.0]) >= 48
 
     def test_a_single_spike_among_a_hundred_thousand_is_kept(self) -> None:
         made = series(*((index * 0.01, 500) for index in range(100_000)))

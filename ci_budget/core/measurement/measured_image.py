@@ -226,7 +226,7 @@ _FEWER = "Keep fewer files (caches, sources, node_modules), or raise disk.budget
 
 
 def _touched(recording: Recording, contact: CeilingContact) -> Failure:
-    step = recording.step_that_filled(contact.at)
+    step = recording.step_that_filled(contact)
     place = f"`{step.name}`" if step else "the build"
     return Failure(
         kind="ceiling",

@@ -26,7 +26,8 @@ _TIMELINE_POINTS = 600
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecord:
-    """One vertex that ran (or came from cache) while a target was built. `located_by`: who said its place."""
+    """One vertex that ran (or came from cache) while a target was built. `located_by`: who said its place;
+    `says_no_space`: whether its log speaks of a full disk."""
 
     name: str
     stage: str | None
@@ -37,6 +38,7 @@ class StepRecord:
     cached: bool = False
     loads_context: bool = False
     internal: bool = False
+    says_no_space: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,18 +146,23 @@ class Recording:
             for time, used in points
         ]
 
-    def step_that_filled(self, time: float) -> StepRecord | None:
-        """The step that wrote most in the half second before a moment, else the one that had ended last.
+    def step_that_filled(self, contact: CeilingContact) -> StepRecord | None:
+        """The step that met a full disk: one that says so, else the one that wrote most in the half second before, else
+        the one that had ended last.
 
         The sample that shows a full disk may come a little after the step's end, when the next one has begun.
         """
-        begun = [step for step in self._shown_steps() if step.start <= time and not step.cached]
-        since = time - WIDEST_GAP
+        ran = [step for step in self._shown_steps() if not step.cached]
+        begun = [step for step in ran if step.start <= contact.at]
+        since = contact.at - WIDEST_GAP
         recent = [step for step in begun if step.end >= since]
+        refused = [step for step in ran if step.says_no_space and step.start <= contact.told and step.end >= since]
 
         def wrote(step: StepRecord) -> tuple[int, float]:
-            return self.series.moves(max(step.start, since), min(step.end, time))[0], step.start
+            return self.series.moves(max(step.start, since), min(step.end, contact.at))[0], step.start
 
+        if refused:
+            return refused[0]
         return max(recent, key=wrote, default=max(begun, key=lambda step: step.end, default=None))
 
     def _shown_steps(self) -> list[StepRecord]:

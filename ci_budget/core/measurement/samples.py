@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 WIDEST_GAP = 0.5  # seconds; beyond it a peak is not measured
 LEAST_FREE = 64 * 2**20
@@ -83,20 +85,17 @@ def find_peak(series: SampleSeries, start: float, end: float, *, zero: int, ceil
     """The peak within [start, end] above `zero`; None when fewer than two samples lie there.
 
     `upper_bound` = observed + widest gap x fastest rise between neighbouring samples, at most `ceiling`
-    (bytes above `zero`). The borders count as gaps too.
+    (bytes above `zero`). The borders count as gaps too. Samples closer together than 5 ms, at step events and where
+    the disk is nearly full, count as one: no rate can be told from microseconds.
     """
     first, last = series.span(start, end)
     if last - first < 2:
         return None
     times, used = series.times, series.used
     widest = max(times[first] - start, end - times[last - 1], 0.0)
-    fastest, highest, at = 0.0, used[first], times[first]
+    fastest, highest, at = max(rises(series, first, last)), used[first], times[first]
     for index in range(first + 1, last):
-        gap = times[index] - times[index - 1]
-        widest = max(widest, gap)
-        rise = used[index] - used[index - 1]
-        if rise > 0 and gap > 0:
-            fastest = max(fastest, rise / gap)
+        widest = max(widest, times[index] - times[index - 1])
         if used[index] > highest:
             highest, at = used[index], times[index]
     observed = highest - zero
@@ -113,10 +112,23 @@ def find_peak(series: SampleSeries, start: float, end: float, *, zero: int, ceil
     )
 
 
+def rises(series: SampleSeries, first: int, last: int) -> Iterator[float]:
+    """How fast the level rose up to each of the samples [first + 1, last), in bytes a second: from the latest sample
+    that is 5 ms or more before it, 0 where it fell."""
+    times, used = series.times, series.used
+    before = first
+    for index in range(first + 1, last):
+        while before + 1 < index and times[index] - times[before + 1] >= _LEAST_STRETCH:
+            before += 1
+        yield max(0, used[index] - used[before]) / max(times[index] - times[before], _LEAST_STRETCH)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CeilingContact:
-    """How near the level came to the ceiling within a window, and when (`at`): at the first sample that came as near as
-    any, a MiB apart; what an engine notes down afterwards is nobody's doing.
+    """How near the level came to the ceiling within a window, and when.
+
+    `told`: the time of the sample that tells of a contact, else of the nearest one. `at`: of the first that came as
+    near, a MiB apart; what an engine notes down afterwards is nobody's doing.
 
     `leapt_from`: the free bytes before a leap to the ceiling that no writer makes: a program reserved
     (fallocate) more than was left, which ext4 grants in part before it refuses. None where there was no leap.
@@ -125,6 +137,7 @@ class CeilingContact:
     free: int
     free_inodes: int
     at: float
+    told: float
     near: bool
     surely: bool
     inodes: bool
@@ -146,35 +159,39 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
         return None
     times, used, free = series.times, series.used, series.free
     widest = fastest = 0.0
-    lowest = touched = first
+    lowest = telling = first
     surely = False
     leapt_from = None
     recent = 0.0  # fastest rise of the last half second, bytes per second
     recent_at = times[first]
-    for index in range(first, last):
+    for index, rise in zip(range(first + 1, last), rises(series, first, last), strict=True):
         if free[index] < free[lowest]:
             lowest = index
-        if index == first:
-            continue
         gap = times[index] - times[index - 1]
-        rise = (used[index] - used[index - 1]) / gap if gap > 0 else 0.0
         widest, fastest = max(widest, gap), max(fastest, rise)
         if times[index] - recent_at > WIDEST_GAP or rise >= recent:
-            recent, recent_at = max(rise, 0.0), times[index]
+            recent, recent_at = rise, times[index]
         way, given_back = free[index - 1], used[index - 1] - used[index]
+        reach = recent * gap
+        if recent and gap < _WIDE:
+            close_by = index - 1 > first and times[index - 1] - times[index - 2] < _LEAST_STRETCH
+            paused = close_by and used[index - 1] <= used[index - 2]
+            reach = _ONE_WRITE + (0 if paused else reach)
         much = given_back > (way // 2 if way > _LAST_STRETCH else 0)
-        fell = much and way <= min(LEAST_FREE, int(recent * gap))
+        fell = much and way <= min(LEAST_FREE, int(reach))
         if not surely and (free[index] <= _LAST_BLOCKS or fell):
             leapt_from = _leap(series, first, index)
-            surely, touched = True, index
+            surely, telling = True, index - 1 if fell else index
     if not surely:
-        touched = next(index for index in range(first, last) if free[index] < free[lowest] + _NOTES)
+        telling = lowest
+    touched = next(index for index in range(first, last) if free[index] < free[telling] + _NOTES)
     inodes = min(series.free_inodes[first:last])
     starved = inodes <= LEAST_INODES
     return CeilingContact(
         free=free[lowest],
         free_inodes=inodes,
         at=times[touched],
+        told=times[telling],
         near=free[lowest] <= max(LEAST_FREE, int(fastest * widest)) or starved,
         surely=surely or inodes == 0,
         inodes=starved and free[lowest] > LEAST_FREE,
@@ -206,21 +223,28 @@ _NO_WRITER = 8e9
 _LAST_BLOCKS = 256 * 1024  # ext4 refuses a little before the last block
 _LAST_STRETCH = 16 * 2**20
 _NOTES = 2**20
+_LEAST_STRETCH = 0.005
+_WIDE = 0.0096  # between samples that are closer together the disk was nearly full: each write shows
+_ONE_WRITE = 2**20  # comes faster than its writer goes on
 
 
 def thin_out(series: SampleSeries, start: float, end: float, *, zero: int, limit: int) -> list[tuple[float, int]]:
-    """At most about `limit` points (time since `start`, bytes above `zero`) that keep every bucket's lowest and
-    highest level, so the peak is never lost; ends with the last sample."""
+    """At most about `limit` points (time since `start`, bytes above `zero`) that keep the lowest and the highest level
+    of each of equally long stretches, so the peak is never lost; ends with the last sample."""
     first, last = series.span(start, end)
-    count = last - first
-    if count <= 0:
-        return []
-    per_bucket = max(1, -(-count * 2 // max(2, limit)))
-    kept: list[int] = []
-    for begin in range(first, last, per_bucket):
-        bucket = range(begin, min(begin + per_bucket, last))
-        low, high = min(bucket, key=series.used.__getitem__), max(bucket, key=series.used.__getitem__)
-        kept.extend(sorted({low, high}))
-    if kept[-1] != last - 1:
-        kept.append(last - 1)
-    return [(series.times[index] - start, series.used[index] - zero) for index in kept]
+    times, level = series.times, series.used.__getitem__
+    if last - first <= limit:
+        kept = list(range(first, last))
+    else:
+        stretches = max(1, limit // 2)
+        length = (times[last - 1] - times[first]) / stretches
+        inner = (bisect_left(times, times[first] + index * length, first, last) for index in range(1, stretches))
+        borders = [first, *inner, last]
+        kept = []
+        for begin, upto in pairwise(borders):
+            if begin < upto:
+                within = range(begin, upto)
+                kept.extend(sorted({min(within, key=level), max(within, key=level)}))
+        if kept[-1] != last - 1:
+            kept.append(last - 1)
+    return [(times[index] - start, level(index) - zero) for index in kept]

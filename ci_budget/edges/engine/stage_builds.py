@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -140,7 +140,7 @@ class StageBuilder:
         )
         self._sampler.sample()
         self._recording.stages.append(StageRecord(index=target.index, start=start, end=time.monotonic()))
-        self._record_steps(target, end.events, step_lines(end.metadata))
+        self._record_steps(target, end)
         self._recording.said_no_space |= end.events.says_no_space(None)
         if not end.succeeded:
             self._record_failure(target, end, start)
@@ -171,10 +171,10 @@ class StageBuilder:
     def _place(self, target: Target, vertex: Vertex, lines: Sequence[Lines] = ()) -> StepPlace:
         return self._locate(target.shown(vertex), target.index, lines)
 
-    def _record_steps(self, target: Target, events: BuildEvents, lines: Mapping[str, Sequence[Lines]]) -> None:
-        """Steps that ran; one that came from the cache counts only where it was not seen to run before. `lines`: the
-        provenance's places by digest."""
-        for vertex in events.vertexes.values():
+    def _record_steps(self, target: Target, end: BuildEnd) -> None:
+        """Steps that ran; one that came from the cache counts only where it was not seen to run before."""
+        lines = step_lines(end.metadata)
+        for vertex in end.events.vertexes.values():
             start, stop = (self._moments.get((vertex.digest, kind)) for kind in ("started", "completed"))
             if start is None or stop is None or vertex.digest in self._seen:
                 continue
@@ -192,6 +192,7 @@ class StageBuilder:
                     cached=vertex.cached,
                     loads_context=vertex.loads_context,
                     internal=not vertex.is_step and not vertex.name.startswith("exporting to"),
+                    says_no_space=end.events.says_no_space(vertex),
                 )
             )
 
