@@ -61,6 +61,7 @@ BAD: list[tuple[str, bytes | str, str]] = [
     ("size on a duration", image("budgets:\n  build_seconds: 1GB"), "ci-budget.yml:5: images.web.budgets.build_seconds: '1GB' is not a duration; write 90s, 2m or 1h30m"),
     ("budget without value", image("budgets:\n  layers:"), "ci-budget.yml:5: images.web.budgets: 'layers' is empty; give it a value or remove the key"),
     ("no tolerance", image("tolerance: {peak_disk: lots}"), "ci-budget.yml:4: images.web.tolerance.peak_disk: 'lots' is no tolerance; write 2%, 10MB or both in a list"),
+    ("a tolerance of parts of a byte", image("tolerance: {peak_disk: 0.3B}"), "ci-budget.yml:4: images.web.tolerance.peak_disk: '0.3B' names parts of a byte; write whole bytes, or fewer decimals"),
     ("empty tolerance", image("tolerance: {peak_disk: []}"), "ci-budget.yml:4: images.web.tolerance.peak_disk: an empty list is no tolerance; write 2%, 10MB or both in a list"),
     ("no percentage", image("warn_at: 90"), "ci-budget.yml:4: images.web.warn_at: '90' is not a percentage; write a number with a percent sign, such as 2%"),
     ("share over 100", image("warn_at: 120%"), "ci-budget.yml:4: images.web.warn_at: '120%' is no share of a limit; write more than 0% and at most 100%"),

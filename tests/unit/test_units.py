@@ -40,7 +40,9 @@ from ci_budget.core.text.units import (
         ("1TB", 10**12),
         ("1TiB", 2**40),
         ("1PB", 10**15),
-        (1.5, 1),
+        ("1.000000000000kB", 1000),
+        ("1.2GiB", 1_288_490_188),
+        ("0.001MiB", 1048),
         (str(MAX_SIZE), MAX_SIZE),
     ],
 )
@@ -55,6 +57,12 @@ def test_sizes(text: str | int | float, size: int) -> None:
 )  # fmt: skip
 def test_no_sizes(text: str | int | float) -> None:
     with pytest.raises(ValueError, match=r"is not a size; write a number with a unit, such as 15GB or 400MiB$"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["0.3B", "1.5", 1.5, "0.0001kB", "1.0000000001kB", "1.2345KiB", f"1.{'1' * 40}PB"])
+def test_parts_of_a_byte(text: str | float) -> None:
+    with pytest.raises(ValueError, match=r"^'.*' names parts of a byte; write whole bytes, or fewer decimals$"):
         parse_size(text)
 
 

@@ -15,7 +15,7 @@ from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from ci_budget.core.config.names import shown
 from ci_budget.core.records.metrics import Unit
 from ci_budget.core.text.plain_text import shorten
-from ci_budget.core.text.units import Tolerance, parse_duration, parse_percent, parse_size, parse_tolerance
+from ci_budget.core.text.units import NoSizeError, Tolerance, parse_duration, parse_percent, parse_size, parse_tolerance
 
 OFF: Final = "off"
 Off = Literal["off"]
@@ -131,7 +131,7 @@ def _read_tolerance_part(item: object, unit: Unit) -> Tolerance:
         return Tolerance(amount=read_seconds(item))
     try:
         return parse_tolerance(_scalar(item, "2%, 10MB or both in a list"))
-    except ValueError:
+    except NoSizeError:
         raise ValueError(f"'{shorten(text)}' is no tolerance; write 2%, 10MB or both in a list") from None
 
 

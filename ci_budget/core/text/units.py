@@ -1,7 +1,8 @@
 """Sizes, tolerances, durations: read what a person writes, write what a person reads.
 
 Sizes are integers in bytes. Decimal units (`15GB` = 15 * 10**9) and binary units
-(`15GiB` = 15 * 2**30) are both read; a bare number is bytes.
+(`15GiB` = 15 * 2**30) are both read; a bare number is bytes. `1.2GiB` is no whole number of
+bytes, so it is rounded down; what is written finer than bytes is refused.
 """
 
 from __future__ import annotations
@@ -16,24 +17,32 @@ _DECIMAL = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, 
 _BINARY = {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "pib": 2**50}
 _FACTORS = _DECIMAL | _BINARY
 _NUMBER = r"([0-9]{1,19}(?:\.[0-9]{1,9})?)"
-_SIZE = re.compile(rf"^{_NUMBER}\s*([A-Za-z]{{0,3}})$", re.ASCII)
+_SIZE = re.compile(r"^([0-9]{1,19})(?:\.([0-9]{1,60}))?\s*([A-Za-z]{0,3})$", re.ASCII)
 _PERCENT = re.compile(rf"^{_NUMBER}\s*%$", re.ASCII)
 _DURATION = re.compile(r"^(?:([0-9]{1,6})h)?(?:([0-9]{1,8})m)?(?:([0-9]{1,9})s)?$", re.ASCII)
+
+
+class NoSizeError(ValueError):
+    """The text is no size at all."""
 
 
 def parse_size(text: str | int | float) -> int:
     """Read a size in bytes.
 
-    Raises ValueError with a message for a person when the text is no size, is negative, or is
-    too large for a filesystem.
+    Raises ValueError with a message for a person when the text is no size, is negative, names parts
+    of a byte, or is too large for a filesystem.
     """
     if isinstance(text, bool):
-        raise ValueError(f"'{str(text).lower()}' is not a size; write a number with a unit, such as 15GB or 400MiB")
+        raise NoSizeError(f"'{str(text).lower()}' is not a size; write a number with a unit, such as 15GB or 400MiB")
     match = _SIZE.match(str(text).strip())
-    factor = _FACTORS.get(match[2].lower()) if match else None
+    factor = _FACTORS.get(match[3].lower()) if match else None
     if match is None or factor is None:
-        raise ValueError(f"'{_short(text)}' is not a size; write a number with a unit, such as 15GB or 400MiB")
-    value = int(Decimal(match[1]) * factor)
+        raise NoSizeError(f"'{_short(text)}' is not a size; write a number with a unit, such as 15GB or 400MiB")
+    decimals = (match[2] or "").rstrip("0")
+    parts: int = 10 ** len(decimals)
+    if parts > factor:
+        raise ValueError(f"'{_short(text)}' names parts of a byte; write whole bytes, or fewer decimals")
+    value = int(match[1] + decimals) * factor // parts
     if value > MAX_SIZE:
         raise ValueError(f"'{_short(text)}' is larger than any filesystem")
     return value
