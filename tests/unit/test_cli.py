@@ -441,7 +441,7 @@ def test_validate_tells_everything_that_a_config_may_say(repository: Path, capsy
         "  context_size:   tolerance 5%\n"
         "  build_seconds:  tolerance 30 s\n"
         "note: web may peak at 30.0 GB, but its build may use 20.0 GB only; the disk budget is met first\n"
-        "note: bare has no disk budget; `check` needs disk.budget, or a peak_disk budget\n"
+        "note: bare has no disk budget; `check` needs disk.budget, or the image's own peak_disk budget\n"
     )
 
 

@@ -233,15 +233,15 @@ class Config(Section):
     def disk_budget_of(self, name: str) -> int | None:
         """The disk that the image's build may use, in bytes.
 
-        The image's `disk.budget`, else `disk.budget`, else the largest `peak_disk` budget of the
-        image and its stages (a build within its budgets fits), else None.
+        The image's `disk.budget`, else `disk.budget`, else its own `peak_disk` budget (a build within it fits),
+        else None. A stage's `peak_disk` budget is a limit of the gate alone: the other stages may need more.
         """
         image = self.images[name]
         given = image.disk.budget or self.disk.budget
         if given is not None:
             return given
-        peaks = [image.budgets.peak_disk, *(stage.budgets.peak_disk for stage in image.stages.values())]
-        return max((peak for peak in peaks if isinstance(peak, int) and peak > 0), default=None)
+        peak = image.budgets.peak_disk
+        return peak if isinstance(peak, int) and peak > 0 else None
 
     def budget_of(self, name: str, metric: str, stage: str | None = None) -> int | Off | None:
         """The budget on a metric of an image, or of one of its stages; None where there is none."""

@@ -56,7 +56,7 @@ def config_notes(config: Config) -> list[str]:
     for name, image in config.images.items():
         disk = config.disk_budget_of(name)
         if disk is None and image.builder is None:
-            notes.append(f"{name} has no disk budget; `check` needs disk.budget, or a peak_disk budget")
+            notes.append(f"{name} has no disk budget; `check` needs disk.budget, or the image's own peak_disk budget")
         peak = image.budgets.peak_disk
         if disk is not None and isinstance(peak, int) and peak > disk:
             notes.append(
