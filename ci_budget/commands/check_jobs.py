@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci_budget.commands.check_config import config_places, overridden, read_config, require_known
+from ci_budget.commands.check_config import overridden, read_config, require_known
 from ci_budget.commands.check_options import CheckOptions
+from ci_budget.commands.held_limits import hold_limits
 from ci_budget.commands.preparation import ImageJob
-from ci_budget.core.config.model import Config, DiskConfig
-from ci_budget.core.config.text import ParsedConfig, parse_config
-from ci_budget.core.gate.approvals import APPROVALS_PATH, Approvals
-from ci_budget.core.gate.limit_changes import compare_run_limits
-from ci_budget.core.gate.limits import DecidedLimits, own_limits, pull_request_limits
-from ci_budget.core.records.baseline import DEFAULT_PATH, Baseline
+from ci_budget.core.config.model import DiskConfig
+from ci_budget.core.gate.limits import DecidedLimits
 from ci_budget.core.records.report import LimitChange
 from ci_budget.core.text.units import parse_size
-from ci_budget.edges import git
-from ci_budget.edges.files.approvals_file import read_approvals, read_approvals_at
-from ci_budget.edges.files.baseline_file import baseline_path, read_baseline, read_baseline_at
 from ci_budget.edges.files.baseline_inventories import InventoryPlace
-from ci_budget.edges.files.config_file import (
-    ImageFiles,
-    check_files,
-)
+from ci_budget.edges.files.config_file import ImageFiles, check_files
 from ci_budget.edges.github import GitHubContext
-from ci_budget.errors import ConfigError, UnmeasuredError
+from ci_budget.errors import ConfigError
 
 Job = tuple[ImageJob, DecidedLimits]
 
@@ -51,33 +41,6 @@ class CheckPlan:
         return all(job.image.builder is not None for job, _ in self.jobs)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Limits:
-    """Where limits come from: the head's config and baseline, and the base revision's in a pull request."""
-
-    head: Config
-    head_baseline: Baseline
-    in_pull_request: bool
-    base: Config | None
-    base_baseline: Baseline
-    head_approvals: Approvals
-    base_approvals: Approvals
-    inventories: tuple[InventoryPlace, ...]
-
-    def of(self, name: str) -> DecidedLimits:
-        if not self.in_pull_request:
-            return own_limits(self.head, self.head_baseline, name, self.head_approvals)
-        return pull_request_limits(
-            base_config=self.base,
-            base_baseline=self.base_baseline,
-            head_config=self.head,
-            head_baseline=self.head_baseline,
-            image=name,
-            base_approvals=self.base_approvals,
-            head_approvals=self.head_approvals,
-        )
-
-
 def plan_check(options: CheckOptions, github: GitHubContext) -> CheckPlan:
     """Read config, Dockerfiles, baselines and the base revision's limits.
 
@@ -87,7 +50,7 @@ def plan_check(options: CheckOptions, github: GitHubContext) -> CheckPlan:
     if options.images:
         require_known(options.images, parsed)
     parsed = overridden(parsed, folder, options)
-    limits = _limits(parsed, folder, options, github)
+    limits = hold_limits(parsed, folder, options, github)
     files = {found.name: found for found in check_files(parsed, folder)}
     names = [name for name in parsed.config.images if not options.images or name in options.images]
     if options.no_build is not None and len(names) != 1:
@@ -133,10 +96,9 @@ def plan_check(options: CheckOptions, github: GitHubContext) -> CheckPlan:
                 decided,
             )
         )
-    changes: Sequence[LimitChange] = ()
-    if limits.in_pull_request and (limits.base is None or limits.base.limits_from != "head"):
-        changes = compare_run_limits(limits.base, parsed.config)
-    return CheckPlan(folder=folder, jobs=tuple(jobs), limits_changed=changes, inventories=limits.inventories)
+    return CheckPlan(
+        folder=folder, jobs=tuple(jobs), limits_changed=tuple(limits.changes()), inventories=limits.inventories
+    )
 
 
 def neighbours(files: Mapping[str, ImageFiles], name: str) -> tuple[Path, ...]:
@@ -163,59 +125,3 @@ def _expected(decided: DecidedLimits, metric: str) -> tuple[int | None, str]:
 
 def _disk(disk: DiskConfig, options: CheckOptions) -> DiskConfig:
     return disk.model_copy(update={"mode": options.disk_mode}) if options.disk_mode else disk
-
-
-def _limits(parsed: ParsedConfig, folder: Path, options: CheckOptions, github: GitHubContext) -> _Limits:
-    head_baseline = read_baseline(folder, options.baseline)
-    head_approvals = read_approvals(folder)
-    here = InventoryPlace(folder=folder, baseline=os.path.relpath(baseline_path(folder, options.baseline), folder))
-    if not github.proposes or not parsed.lines:
-        return _Limits(
-            head=parsed.config,
-            head_baseline=head_baseline,
-            in_pull_request=False,
-            base=None,
-            base_baseline=Baseline(),
-            head_approvals=head_approvals,
-            base_approvals=Approvals(),
-            inventories=(here,),
-        )
-    revision = github.base_revision(head=git.resolve(folder, "HEAD"), parents=git.commit_parents(folder))
-    if revision is None:
-        raise UnmeasuredError(
-            "this is a pull request, and its base revision is not known, so its limits cannot be read",
-            mend="Check out with `fetch-depth: 2`; the event's payload must be readable.",
-        )
-    base, places = _base_config(Path(parsed.file), folder, revision, searched=options.config is None)
-    approved = [place.replace(DEFAULT_PATH, APPROVALS_PATH) for place in places]
-    if options.baseline is not None and options.baseline.resolve().is_relative_to(folder):
-        places = [str(options.baseline.resolve().relative_to(folder))]
-    baselines = (read_baseline_at(folder, revision, place) for place in places)
-    return _Limits(
-        head=parsed.config,
-        head_baseline=head_baseline,
-        in_pull_request=True,
-        base=base,
-        base_baseline=next((found for found in baselines if found.images), Baseline()),
-        head_approvals=head_approvals,
-        base_approvals=read_approvals_at(folder, revision, approved),
-        inventories=(
-            *(InventoryPlace(folder=folder, baseline=place, revision=revision) for place in dict.fromkeys(places)),
-            here,
-        ),
-    )
-
-
-def _base_config(file: Path, folder: Path, revision: str, *, searched: bool) -> tuple[Config | None, list[str]]:
-    """The base revision's config, and where its baseline may lie, relative to the head's `folder`.
-
-    Where the config was searched for, so it is there: a proposal that brings a file of the other name, one nearer to
-    the working directory, or a link, must not hide the limits that are in force.
-    """
-    for path in config_places(file, searched=searched):
-        place = os.path.relpath(path, folder)
-        text = git.read_file_at(folder, revision, place)
-        if text is not None:
-            beside = os.path.relpath(path.parent / DEFAULT_PATH, folder)
-            return parse_config(text, f"{place} at {revision[:12]}").config, [beside, DEFAULT_PATH]
-    return None, [DEFAULT_PATH]

@@ -112,8 +112,19 @@ def read_file_at(repo: Path, revision: str, path: str | PurePosixPath) -> bytes 
 def changed_paths(repo: Path, base: str, head: str = "HEAD") -> list[str]:
     """The paths that differ between two revisions, relative to the repository's top folder; both sides of a rename."""
     commits = [resolve(repo, revision) for revision in (base, head)]
-    done = _git(repo, "diff-tree", "-r", "-z", "--name-only", "--no-renames", *commits)
-    return [name.decode("utf-8", "surrogateescape") for name in done.stdout.split(b"\0") if name]
+    return _paths(_git(repo, "diff-tree", "-r", "-z", "--name-only", "--no-renames", *commits).stdout)
+
+
+def moved_paths(repo: Path, base: str, head: str = "HEAD") -> dict[str, str]:
+    """Files of `head` that `base` has elsewhere, as git knows them again by their content: new path to old path.
+
+    Relative to the repository's top folder. A file also moved where another content took its old place.
+    """
+    commits = [resolve(repo, revision) for revision in (base, head)]
+    # -B: a file that was rewritten is no source of a change, but of a move; git then calls that a copy (C)
+    settings = ["-r", "-z", "-B", "-M", "-l1000", "--diff-filter=RC", "--name-status"]
+    parts = _paths(_git(repo, "diff-tree", *settings, *commits).stdout)
+    return dict(zip(parts[2::3], parts[1::3], strict=True))
 
 
 def top_folder(repo: Path) -> Path:
@@ -200,6 +211,10 @@ def _place(repo: Path, path: str | PurePosixPath) -> str:
         elif part not in ("", "."):
             kept.append(part)
     return "/".join(kept)
+
+
+def _paths(listed: bytes) -> list[str]:
+    return [name.decode("utf-8", "surrogateescape") for name in listed.split(b"\0") if name]
 
 
 def _is_absent(repo: Path, commit: str, place: str) -> bool:

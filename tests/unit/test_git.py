@@ -194,3 +194,23 @@ def test_somebody_elses_repository(repo: Path, monkeypatch: pytest.MonkeyPatch) 
         f"git does not read {repo}: the folder belongs to another user\n"
         f"  If you trust it: `git config --global --add safe.directory {repo}`."
     )
+
+
+def test_moved_paths(repo: Path) -> None:
+    long = "".join(f"line {number} of a file\n" for number in range(40))
+    for name in ("kept", "edited", "replaced", "gone"):
+        (repo / "deep" / name).write_text(f"{name}\n{long}")
+    command(repo, "add", "-A")
+    command(repo, "commit", "-qm", "base")
+    base = git.resolve(repo, "HEAD")
+    command(repo, "mv", "deep/edited", "new name")
+    (repo / "new name").write_text(f"edited\n{long}and more\n")
+    command(repo, "mv", "deep/replaced", "elsewhere")
+    (repo / "deep" / "replaced").write_text("small\n")
+    (repo / "deep" / "gone").unlink()
+    (repo / "unlike").write_text("".join(f"{number} * {number}\n" for number in range(90)))
+    command(repo, "add", "-A")
+    command(repo, "commit", "-qm", "head")
+    expected = {"new name": "deep/edited", "elsewhere": "deep/replaced"}
+    assert git.moved_paths(repo, base) == expected
+    assert git.moved_paths(repo / "deep", base) == expected

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ci_budget.core.inventory.model import Inventory
@@ -22,11 +22,12 @@ _MEND = "`ci-budget baseline update` stores it beside the baseline; commit both.
 @dataclass(frozen=True, kw_only=True)
 class InventoryPlace:
     """A baseline file that inventories lie beside: `baseline` is relative to `folder`, or absolute; `revision` None
-    for the working tree."""
+    for the working tree. `names`: the images that have another name there."""
 
     folder: Path
     baseline: str
     revision: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, image: str) -> bytes | None:
         """An image's stored inventory; None where there is none.
@@ -41,9 +42,10 @@ class InventoryPlace:
 
     def path(self, image: str) -> str:
         """Where it lies, as `baseline` is written. Raises ConfigError for a name that leaves the folder."""
-        if ".." in image.split("/"):
-            raise ConfigError(f"'{image}' is no name of an image")
-        return str(PurePosixPath(self.baseline).parent / FOLDER / f"{image}.zst")
+        name = self.names.get(image, image)
+        if ".." in name.split("/"):
+            raise ConfigError(f"'{name}' is no name of an image")
+        return str(PurePosixPath(self.baseline).parent / FOLDER / f"{name}.zst")
 
     def shown(self, image: str) -> str:
         """The place, for messages."""
