@@ -13,7 +13,7 @@ import click
 from ci_budget.commands.optional_config import optional_config
 from ci_budget.commands.own_folder import suggest_ignoring
 from ci_budget.core.inventory.storage import LARGEST_COMPRESSED, parse_inventories, render_inventory
-from ci_budget.core.records.baseline import Baseline
+from ci_budget.core.records.baseline import Baseline, same_setup
 from ci_budget.core.records.baseline_update import BaselineChange, accept_report
 from ci_budget.core.render.baseline_text import render_baseline_text, render_update
 from ci_budget.core.text.plain_text import plain_lines
@@ -71,14 +71,16 @@ def update(options: UpdateOptions) -> int:
     path = _path(options.config, options.baseline)
     inventories = _inventories(options.report)
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in inventories.items()}
+    setups = {one.name: one.fingerprint for one in report.images if one.name in inventories and one.fingerprint}
     made: list[BaselineChange] = []
 
     def accept(before: Baseline) -> Baseline:
         after, changes = accept_report(before, report, raise_metrics=options.raised, inventories=hashes)
         made.extend(changes)
-        for name, data in inventories.items():  # first, so that the baseline never names one that is not there
-            if any(entry.inventory == hashes[name] for entry in after.entries(name)):
-                write_baseline_inventory(path, name, data)
+        for name, setup in setups.items():  # first, so that the baseline never names one that is not there
+            entry = same_setup(after.entries(name), setup)
+            if entry is not None and entry.inventory == hashes[name]:
+                write_baseline_inventory(path, name, setup, inventories[name])
         return after
 
     change_baseline(path, accept)

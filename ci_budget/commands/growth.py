@@ -77,7 +77,7 @@ def _of_baseline(
     match = find_entry(baselines, judged.fingerprint, "image_size")
     if match is None or match.differs or match.entry.inventory is None:
         return None
-    return read_baseline_inventory(places, judged.name, match.entry.inventory)
+    return read_baseline_inventory(places, judged.name, match.entry.fingerprint, match.entry.inventory)
 
 
 def _beyond_tolerance(metric: Metric) -> bool:

@@ -188,7 +188,8 @@ class TestCheck:
     def test_the_baseline_keeps_it(self, checked: tuple[Path, dict[str, Any]]) -> None:
         folder, _ = checked
         run(folder, "baseline", "update", "--report", "report")
-        data = (folder / ".ci-budget" / "inventory" / "app.zst").read_bytes()
+        (stored,) = (folder / ".ci-budget" / "inventory" / "app").iterdir()
+        data = stored.read_bytes()
         entry = json.loads((folder / ".ci-budget" / "baseline.json").read_text())["images"]["app"][0]
         assert entry["inventory"] == hashlib.sha256(data).hexdigest()
         report = (folder / "report" / "inventory.json.zst").read_bytes()

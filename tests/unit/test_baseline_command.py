@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ci_budget.core.gate.judgement import GateOptions, judge_image, judge_run
+from ci_budget.core.inventory.model import Inventories
+from ci_budget.core.inventory.storage import render_inventories
 from ci_budget.core.records.baseline import render_baseline
+from ci_budget.core.records.report import Fingerprint
 from ci_budget.core.render.json_text import render_json
-from tests.unit.report_samples import GB, STARTED, baseline, entry, limits, measured, metrics
+from tests.unit.inventory_samples import service
+from tests.unit.report_samples import GB, MB, SANDBOX, STARTED, baseline, entry, limits, measured, metrics
 
 
 def run(folder: Path, *words: str) -> tuple[int, str, str]:
@@ -27,13 +32,15 @@ def run(folder: Path, *words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def project(folder: Path, **values: int | None) -> Path:
+def project(folder: Path, at: Fingerprint = SANDBOX, **values: int | None) -> Path:
     """A config and a report of one image; returns the baseline's path."""
     (folder / "ci-budget.yml").write_text("version: 1\ndisk: {budget: 9GB}\nimages: {app: {}}\n")
     held: dict[str, Any] = {"budgets": {"peak_disk": 9 * GB}}
-    image = judge_image(measured(metrics=metrics(**values)), limits=limits(**held), baselines=[], options=GateOptions())
+    image = judge_image(
+        measured(metrics=metrics(**values), fingerprint=at), limits=limits(**held), baselines=[], options=GateOptions()
+    )
     report = judge_run([image], started=STARTED, commit="f" * 40, options=GateOptions())
-    (folder / "report").mkdir()
+    (folder / "report").mkdir(exist_ok=True)
     (folder / "report" / "report.json").write_text(render_json(report))
     return folder.resolve() / ".ci-budget" / "baseline.json"
 
@@ -72,6 +79,21 @@ def test_a_higher_value_needs_to_be_named(tmp_path: Path) -> None:
     code, out, _ = run(tmp_path, "update", "--report", "report", "--raise", "image_size")
     assert code == 0
     assert out.splitlines()[2] == "  raised     image_size: 1.00 GB -> 2.00 GB (+1.00 GB)"
+
+
+def test_each_setup_keeps_its_own_inventory(tmp_path: Path) -> None:
+    arm = SANDBOX.model_copy(update={"platform": "linux/arm64"})
+    for setup, size in ((SANDBOX, MB), (arm, 2 * MB)):
+        path = project(tmp_path, at=setup)
+        inventory = service().add("venv/torch/lib.so", size, "torch", "2.13.0").inventory()
+        (tmp_path / "report" / "inventory.json.zst").write_bytes(
+            render_inventories(Inventories(images={"app": inventory}))
+        )
+        assert run(tmp_path, "update", "--report", "report")[0] == 0
+    recorded = json.loads(path.read_text())["images"]["app"]
+    stored = {hashlib.sha256(file.read_bytes()).hexdigest() for file in (path.parent / "inventory" / "app").iterdir()}
+    assert {one["inventory"] for one in recorded} == stored
+    assert len(stored) == 2
 
 
 def test_a_report_that_measured_too_little_is_refused(tmp_path: Path) -> None:

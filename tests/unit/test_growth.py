@@ -35,6 +35,7 @@ from tests.unit.test_git import command
 BEFORE = service().add("venv/torch/lib.so", 900 * MB, "torch", "2.13.0").inventory()
 AFTER = service().add("venv/torch/lib.so", 2800 * MB, "torch", "2.14.1").inventory()
 STORED = render_inventory(BEFORE)
+FILE = "linux-amd64-sandbox-a5d28574.zst"
 HASH = hashlib.sha256(STORED).hexdigest()
 
 
@@ -52,7 +53,7 @@ def place(folder: Path, revision: str | None = None) -> InventoryPlace:
 
 
 def store(folder: Path, data: bytes = STORED) -> Path:
-    file = folder / ".ci-budget" / "inventory" / "app.zst"
+    file = folder / ".ci-budget" / "inventory" / "app" / FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
     return file
@@ -78,9 +79,15 @@ class TestExplaining:
     @pytest.mark.parametrize(
         ("data", "said"),
         [
-            (None, "there is no .ci-budget/inventory/app.zst"),
-            (b"damaged", ".ci-budget/inventory/app.zst is not the one that the baseline names (its hash is another)"),
-            (STORED[:-5], ".ci-budget/inventory/app.zst is not the one that the baseline names (its hash is another)"),
+            (None, f"there is no .ci-budget/inventory/app/{FILE}"),
+            (
+                b"damaged",
+                f".ci-budget/inventory/app/{FILE} is not the one that the baseline names (its hash is another)",
+            ),
+            (
+                STORED[:5],
+                f".ci-budget/inventory/app/{FILE} is not the one that the baseline names (its hash is another)",
+            ),
         ],
     )
     def test_an_inventory_that_is_not_there_is_said(self, tmp_path: Path, data: bytes | None, said: str) -> None:
@@ -167,26 +174,40 @@ class TestPlaces:
         command(tmp_path, "commit", "-q", "-m", "base")
         file.write_bytes(b"changed by the proposal")
         places = [place(tmp_path, "HEAD"), place(tmp_path)]
-        assert read_baseline_inventory(places, "app", HASH) == BEFORE
+        assert read_baseline_inventory(places, "app", SANDBOX, HASH) == BEFORE
         with pytest.raises(ConfigError) as error:
-            read_baseline_inventory(places, "app", "0" * 64)
-        assert ".ci-budget/inventory/app.zst at HEAD is not the one" in str(error.value)
+            read_baseline_inventory(places, "app", SANDBOX, "0" * 64)
+        assert f".ci-budget/inventory/app/{FILE} at HEAD is not the one" in str(error.value)
 
     def test_a_new_image_has_it_in_the_working_tree(self, tmp_path: Path) -> None:
         command(tmp_path, "init", "-q", "-b", "main", ".")
         command(tmp_path, "commit", "-q", "--allow-empty", "-m", "base")
         store(tmp_path)
-        assert read_baseline_inventory([place(tmp_path, "HEAD"), place(tmp_path)], "app", HASH) == BEFORE
+        assert read_baseline_inventory([place(tmp_path, "HEAD"), place(tmp_path)], "app", SANDBOX, HASH) == BEFORE
 
     def test_names(self, tmp_path: Path) -> None:
-        assert place(tmp_path).path("team/app") == ".ci-budget/inventory/team/app.zst"
-        with pytest.raises(ConfigError):
-            place(tmp_path).path("a/../../b")
+        here = place(tmp_path)
+        assert here.path("team/app", SANDBOX) == f".ci-budget/inventory/team/app/{FILE}"
+        strange = SANDBOX.model_copy(update={"platform": "../" * 90 + "x"})
+        assert here.path("app", strange).startswith(".ci-budget/inventory/app/x-sandbox-")
+        for name in ("a/../../b", "/etc/b", "a//b", ""):
+            with pytest.raises(ConfigError):
+                here.path(name, SANDBOX)
+
+    def test_each_setup_has_its_own(self, tmp_path: Path) -> None:
+        here = place(tmp_path)
+        setups = [SANDBOX.model_copy(update={"platform": "linux/arm64"}), SANDBOX.model_copy(update={"method": 2})]
+        assert len({here.path("app", setup) for setup in [SANDBOX, *setups]}) == 3
+
+    def test_an_image_with_another_name_there(self, tmp_path: Path) -> None:
+        store(tmp_path)
+        there = InventoryPlace(folder=tmp_path, baseline=".ci-budget/baseline.json", names={"new": "app"})
+        assert read_baseline_inventory([there], "new", SANDBOX, HASH) == BEFORE
 
     def test_a_folder_or_a_pipe_in_its_place(self, tmp_path: Path) -> None:
-        (tmp_path / ".ci-budget" / "inventory" / "app.zst").mkdir(parents=True)
+        (tmp_path / ".ci-budget" / "inventory" / "app" / FILE).mkdir(parents=True)
         with pytest.raises(ConfigError, match="is not a regular file"):
-            read_baseline_inventory([place(tmp_path)], "app", HASH)
+            read_baseline_inventory([place(tmp_path)], "app", SANDBOX, HASH)
 
 
 def compared(name: str = "web", against: str = "archive://old.tar", image: Image | None = None) -> Comparison:
