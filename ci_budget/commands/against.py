@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ci_budget.commands.build_inputs import found_agents, found_secrets, require_inputs
 from ci_budget.commands.check_config import config_places, goes_without_config, overridden, read_config
 from ci_budget.commands.check_jobs import CheckPlan
 from ci_budget.commands.check_options import CheckOptions
@@ -110,7 +111,7 @@ class OtherTree:
         files, image, folder = self._image(job)
         return ImageJob(
             name=job.name,
-            image=image.model_copy(update={"secrets": _with_sources(image, job.folder)}),
+            image=image,
             files=files,
             folder=folder,
             disk=job.disk,
@@ -131,10 +132,11 @@ class OtherTree:
         elif name not in parsed.config.images:
             raise _AbsentImageError(f"the config at {shown} has no image '{name}'")
         parsed = overridden(parsed, folder, options)
-        image = parsed.config.images[name]
+        image = _with_sources(parsed.config.images[name], job.folder)
         alone = ParsedConfig(
             config=parsed.config.model_copy(update={"images": {name: image}}), file=parsed.file, lines=parsed.lines
         )
+        require_inputs(alone, [name], folder)
         (files,) = check_files(alone, folder)
         return files, image, folder
 
@@ -220,11 +222,8 @@ def judge_with(
     return judge
 
 
-def _with_sources(image: ImageConfig, folder: Path) -> list[object]:
-    """The secrets with files of this checkout: a secret is in no commit."""
-    return [
-        replace(secret, src=str(folder / (secret.src or secret.id)))
-        if secret.env is None and (secret.src is not None or secret.id not in os.environ)
-        else secret
-        for secret in image.secrets
-    ]
+def _with_sources(image: ImageConfig, folder: Path) -> ImageConfig:
+    """The image with secrets and keys of this checkout: they are in no commit."""
+    return image.model_copy(
+        update={"secrets": list(found_secrets(image, folder)), "ssh": list(found_agents(image, folder))}
+    )

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from ci_budget.commands.against import OtherTree, find_other, judge_with, notes_on, other_tree
+from ci_budget.commands.build_inputs import environment_names, outside_files
 from ci_budget.commands.build_views import build_views
 from ci_budget.commands.builder_measuring import measure_on_builder
 from ci_budget.commands.check_jobs import CheckPlan, Job, plan_check
@@ -21,7 +22,7 @@ from ci_budget.commands.history_recording import record_check
 from ci_budget.commands.measuring import Workbench, measure_image
 from ci_budget.commands.no_build import compressed_metric, measure_stored
 from ci_budget.commands.preflight import check_tools, explain_shortage
-from ci_budget.commands.preparation import ImageJob, environment_names, prepared, secret_files
+from ci_budget.commands.preparation import ImageJob, prepared
 from ci_budget.commands.report_place import report_folder
 from ci_budget.core.gate.approvals import APPROVAL_LABEL, asked_for
 from ci_budget.core.gate.judgement import GateOptions, judge_run
@@ -213,7 +214,7 @@ def _become_root(options: CheckOptions, plan: CheckPlan, target: Path, history: 
     target.mkdir(parents=True, exist_ok=True)
     written = [path.resolve().parent for path in (options.output, options.export) if path is not None]
     folders = [plan.folder, repository_root(Path.cwd()), target, *written]
-    folders += [path.parent for job, _ in plan.jobs for path in secret_files(job)]
+    folders += [path.parent for job, _ in plan.jobs for path in outside_files(job.image, job.folder)]
     if history is not None and history.file is not None and plan.jobs[0][1].config.history.url is not None:
         folders.append(history.file.absolute().parent)
     rerun_in_container(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ci_budget.commands.build_inputs import require_inputs
 from ci_budget.commands.check_config import overridden, read_config, require_known
 from ci_budget.commands.check_options import CheckOptions
 from ci_budget.commands.held_limits import hold_limits
@@ -55,6 +56,8 @@ def plan_check(options: CheckOptions, github: GitHubContext) -> CheckPlan:
     names = [name for name in parsed.config.images if not options.images or name in options.images]
     if options.no_build is not None and len(names) != 1:
         raise ConfigError(f"--no-build is about one image, and {len(names)} were asked for; name it with --image")
+    if options.no_build is None:
+        require_inputs(parsed, names, folder)
     jobs = []
     for name in names:
         decided = limits.of(name)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from ci_budget.commands.build_inputs import build_arguments, found_agents, found_contexts, found_secrets, redactor
 from ci_budget.core.config.model import DiskConfig, IgnoredFinding, ImageConfig, Smoke
-from ci_budget.core.config.names import Secret
 from ci_budget.core.context.measured import ContextMeasure, referenced_size
 from ci_budget.core.dockerfile.frontend import Frontend, detect_frontend, neutralise, refuse_builtin
 from ci_budget.core.dockerfile.stage_copies import cut_after
@@ -23,11 +22,9 @@ from ci_budget.edges.engine.stage_builds import Target
 from ci_budget.edges.files.config_file import ImageFiles
 from ci_budget.edges.files.context_files import find_ignore_file, measure_context, read_ignore_rules
 from ci_budget.edges.sites.scratch import scratch_folder
-from ci_budget.errors import ConfigError, UnmeasuredError
+from ci_budget.errors import UnmeasuredError
 
 _DOCKER_IMAGE = "docker-image://"
-_LONGEST_SECRET = 64 * 1024
-_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +85,7 @@ def prepared(job: ImageJob, *, platform: str, refreshed: bool) -> Iterator[Prepa
     cannot be had.
     """
     image = job.image
-    arguments = {name: value for name, value in _arguments(image).items() if value is not None}
+    arguments = build_arguments(image)
     plan = plan_stages(
         job.files.parsed,
         target=image.target,
@@ -116,16 +113,16 @@ def prepared(job: ImageJob, *, platform: str, refreshed: bool) -> Iterator[Prepa
                 platform=image.platform,
                 build_args=given,
                 secret_build_args=secret,
-                secrets=tuple(_secret(one, job.folder).flag for one in image.secrets),
-                ssh=tuple(image.ssh),
-                build_contexts=_contexts(image, job.folder),
+                secrets=tuple(secret.flag for secret in found_secrets(image, job.folder)),
+                ssh=found_agents(image, job.folder),
+                build_contexts=found_contexts(image, job.folder),
                 network=None if image.network == "default" else image.network,
             ),
             targets=tuple(_target(stage, plan, copies, dockerfile, refreshed) for stage in plan.order),
             measure=measure,
             context=_context_facts(measure, plan),
             bases=_bases(plan, image),
-            redact=_redactor(secret, image, job.folder),
+            redact=redactor(image, job.folder),
             frontend=None if notes else copies.frontend,
             notes=tuple(notes),
         )
@@ -193,36 +190,6 @@ def _target(stage: PlannedStage, plan: StagePlan, copies: _Copies, dockerfile: P
     return Target(name=stage.name, index=stage.index, target=None, dockerfile=copies.until(stage), alone=alone)
 
 
-def _arguments(image: ImageConfig) -> dict[str, str | None]:
-    """Build arguments; one without a value takes it from the environment, and is left out where that has none."""
-    found: dict[str, str | None] = {}
-    for name, value in image.build_args.items():
-        found[name] = str(value) if value not in (None, "") else os.environ.get(name)
-    return found
-
-
-def environment_names(image: ImageConfig) -> list[str]:
-    """The environment variables that an image's build takes values from."""
-    arguments = [name for name, value in image.build_args.items() if value in (None, "")]
-    return [*arguments, *(secret.env or secret.id for secret in image.secrets if secret.src is None)]
-
-
-def secret_files(job: ImageJob) -> list[Path]:
-    """The files that an image's secrets come from."""
-    found = [_secret(secret, job.folder).src for secret in job.image.secrets]
-    return [Path(source) for source in found if source is not None]
-
-
-def _contexts(image: ImageConfig, folder: Path) -> dict[str, str]:
-    found = {}
-    for name, source in image.build_contexts.items():
-        path = folder / source
-        if "://" not in source and not path.is_dir():
-            raise ConfigError(f"the named context '{name}' is '{source}', which is no folder")
-        found[name] = source if "://" in source else str(path.resolve())
-    return found
-
-
 def _bases(plan: StagePlan, image: ImageConfig) -> dict[str, int | None]:
     bases: dict[str, int | None] = {}
     for external in plan.externals:
@@ -239,50 +206,3 @@ def _context_facts(measure: ContextMeasure, plan: StagePlan) -> ContextFacts:
     known = not any(source.unresolved for source in sources)
     referenced = referenced_size(measure, sources if known else ["."])
     return ContextFacts(size=measure.size, files=measure.files, referenced=referenced)
-
-
-def _secret(secret: Secret, folder: Path) -> Secret:
-    """A secret with its source, as buildx finds it where none is named: the variable of its name, else the file.
-
-    A file is relative to the config's folder, as every path in the config.
-    """
-    if secret.env is not None or (secret.src is None and secret.id in os.environ):
-        return replace(secret, env=secret.env or secret.id)
-    return replace(secret, src=str(folder / (secret.src or secret.id)))
-
-
-def _secret_texts(image: ImageConfig, folder: Path) -> dict[str, str]:
-    """The secrets' contents by id, as far as they can be read here."""
-    found = {}
-    for secret in (_secret(one, folder) for one in image.secrets):
-        if secret.env is not None:
-            found[secret.id] = os.environ.get(secret.env, "")
-        elif secret.src is not None:
-            with contextlib.suppress(OSError), Path(secret.src).open("rb") as handle:
-                found[secret.id] = handle.read(_LONGEST_SECRET).decode("utf-8", "replace")
-    return found
-
-
-def _redactor(arguments: Mapping[str, str], image: ImageConfig, folder: Path) -> Callable[[str], str]:
-    """Replaces secret values in anything that is logged or reported; the longest first.
-
-    A file's lines count one by one, and those that are shorter than any secret say nothing. Raises ConfigError for a
-    secret that short: it stands in ordinary text as well, and so could not be kept out of logs.
-    """
-    texts = {**_secret_texts(image, folder), **arguments}
-    short = [name for name, text in texts.items() if 0 < len(text.strip()) < _SHORTEST_SECRET]
-    if short:
-        raise ConfigError(
-            f"the secret {short[0]} has fewer than {_SHORTEST_SECRET} characters, too short to be kept out of logs: "
-            "ordinary text holds it too",
-            mend="Take a longer one, or pass it as an ordinary build argument if it is no secret.",
-        )
-    lines = {line.strip() for text in texts.values() for line in text.splitlines()}
-    known = sorted((line for line in lines if len(line) >= _SHORTEST_SECRET), key=len, reverse=True)
-
-    def redact(text: str) -> str:
-        for value in known:
-            text = text.replace(value, "***")
-        return text
-
-    return redact

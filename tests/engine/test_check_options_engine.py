@@ -116,12 +116,14 @@ class _agent:  # noqa: N801 - a context manager
         self.path = path
 
     def __enter__(self) -> Path:
-        self.process = subprocess.Popen(["ssh-agent", "-D", "-a", self.path], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(["ssh-agent", "-D", "-a", self.path], stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        self.process.stdout.readline()  # it says so when its socket is there
         return self.path
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.communicate(timeout=10)
 
 
 def test_a_warm_run_uses_the_cache_and_measures_no_peak(

@@ -33,6 +33,8 @@ class Repository:
         self.folder, self.state = folder, state
         self.write({"ci-budget.yml": CONFIG, "app/Dockerfile": "FROM scratch\nCOPY . /\n", "app/file": "old"})
         command(folder, "init", "-q", "-b", "main", ".")
+        (folder / ".git" / "info" / "exclude").write_text("token.txt\n")
+        self.write({"token.txt": "a secret is in no commit"})
 
     def write(self, files: dict[str, str]) -> None:
         for name, text in files.items():
@@ -184,6 +186,21 @@ class TestWhatIsNotThere:
             "'app/Dockerfile' does not exist; it is relative to the context",
         )
 
+    def test_a_named_context_is_of_its_revision_and_a_key_is_not(self, repository: Repository) -> None:
+        config = CONFIG.replace("app,", "app, ssh: [key=token.txt], build_contexts: {more: more},")
+        repository.write({"ci-budget.yml": config})
+        commit = repository.commit()
+        repository.write({"more/file": "only here"})
+        seen, side = repository.sides()
+        assert seen == []
+        assert side.notes == (
+            f"main ({commit[:12]}) cannot be compared with: ci-budget.yml:4: images.web.build_contexts.more: "
+            "the folder 'more' does not exist",
+        )
+        repository.commit()
+        (job,), _ = repository.sides()
+        assert job.image.ssh == [f"key={repository.folder}/token.txt"]
+
     def test_a_build_that_fails_there_is_no_pass(self, repository: Repository) -> None:
         commit = repository.commit()
         given = CheckOptions(against="main")
@@ -237,6 +254,7 @@ class TestWhatIsNotThere:
         repository.commit()
         command(tmp_path, "clone", "-q", "--depth=1", f"file://{repository.folder}", "clone")
         monkeypatch.chdir(tmp_path / "clone")
+        Path("token.txt").write_text("a secret is in no commit")
         with pytest.raises(UnmeasuredError) as error:
             find_other(CheckOptions(against=first), plan_check(CheckOptions(), GitHubContext()))
         assert "this clone is shallow" in str(error.value)

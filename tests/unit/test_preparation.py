@@ -50,11 +50,12 @@ def test_a_secret_too_short_to_be_kept_out_of_logs_is_refused(
     with pytest.raises(ConfigError) as refused:
         redactor(ARGUMENT)
     assert str(refused.value) == (
-        "the secret TOKEN has fewer than 4 characters, too short to be kept out of logs: ordinary text holds it too\n"
-        "  Take a longer one, or pass it as an ordinary build argument if it is no secret."
+        "ci-budget.yml:3: images.web.secret_build_args: the secret 'TOKEN' has fewer than 4 characters, too short to "
+        "be kept out of logs: ordinary text holds it too; take a longer one, or an ordinary build argument if it is no "
+        "secret"
     )
     (tmp_path / "pin").write_text(value)
-    with pytest.raises(ConfigError, match="the secret pin has fewer than 4 characters"):
+    with pytest.raises(ConfigError, match=r"images\.web\.secrets: the secret 'pin' has fewer than 4 characters"):
         redactor("{secrets: ['id=pin,src=pin']}")
 
 
