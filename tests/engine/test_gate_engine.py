@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from ci_budget.core.config.model import Smoke
+from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.engine.smoke_test import run_smoke_test
 from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import MB, MIB, Project
+from tests.engine_access import Engine
 
 
 @pytest.fixture
@@ -210,6 +215,24 @@ def test_a_smoke_test_that_fails_fails_the_image(project: Project, leftovers: Le
     assert done.exit_code == 1, done.stdout + done.stderr
     assert done.image["failure"]["kind"] == "smoke"
     assert "exit code 3: broken" in done.image["failure"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("nosuch", 'the smoke test failed with exit code 127: exec: "nosuch": executable file not found in $PATH'),
+        ("/no/such", 'the smoke test failed with exit code 127: exec: "/no/such": stat /no/such: no such file or'),
+        ("/bin", 'the smoke test failed with exit code 126: exec: "/bin": '),
+    ],
+)
+def test_a_smoke_test_whose_program_is_not_in_the_image(
+    engine: Engine, busybox_base: str, program: str, said: str
+) -> None:
+    with contextlib.closing(DockerEngine(engine.docker_host)) as client:
+        report = run_smoke_test(client, busybox_base, Smoke(command=[program, "-x"]), None, "test")
+
+    assert not report.passed
+    assert report.message.startswith(said)
 
 
 def test_a_gpu_that_is_required_and_missing_stops_before_building(project: Project, leftovers: LeftoverWatch) -> None:

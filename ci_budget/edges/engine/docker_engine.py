@@ -11,7 +11,7 @@ import docker.errors
 import docker.types
 
 from ci_budget.core.prune_plan import CacheEntry, StoredImage
-from ci_budget.edges.engine.facts import CacheRecord, ContainerEnd, EngineFacts, ImageFacts, read_image
+from ci_budget.edges.engine.facts import CacheRecord, ContainerEnd, EngineFacts, ImageFacts, read_image, read_unstarted
 from ci_budget.edges.engine.storage import cache_entries, read_moment, stored_images
 from ci_budget.errors import UnmeasuredError
 
@@ -203,7 +203,8 @@ class DockerEngine:
     ) -> ContainerEnd:
         """Run a command in a fresh container without network until it ends; the container is removed.
 
-        `gpu`: None, "cdi" or "nvidia". The log is the last 20,000 characters.
+        `gpu`: None, "cdi" or "nvidia". The log is the last 20,000 characters. A command that the image cannot start
+        ends as in a shell, with 126 or 127, and its log is the reason.
         """
         options: dict[str, Any] = {"network_disabled": False, "network_mode": "none"}
         if gpu is not None:
@@ -224,7 +225,14 @@ class DockerEngine:
             )
         try:
             with _explained("running the smoke test"):
-                container.start()
+                try:
+                    container.start()
+                except docker.errors.APIError as error:
+                    container.reload()
+                    end = read_unstarted(str(error.explanation or error), container.attrs["State"])
+                    if end is None:
+                        raise
+                    return end
             code: int | None
             try:
                 code = int(container.wait(timeout=timeout)["StatusCode"])

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+_BEFORE_REASON = "unable to start container process: "
+_NO_PROGRAM = re.compile(r"\bexec:? \"|executable file\b")
+_NO_USER = re.compile(r"unable to find (user|group) ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +85,15 @@ def read_image(found: Mapping[str, Any]) -> ImageFacts:
         repo_digests=tuple(found.get("RepoDigests") or ()),
         layer_folders=folders if diff_ids else (),
     )
+
+
+def read_unstarted(reason: str, state: Mapping[str, Any]) -> ContainerEnd | None:
+    """How a container ended that never ran because its image has no such program or user; None where the engine or the
+    runtime failed. `reason`: what the engine said, `state`: the container's afterwards.
+
+    The exit code alone does not tell: a hook that misses a file of the host gives 127 as well.
+    """
+    code = int(state.get("ExitCode") or 0)
+    if code in (126, 127) and _NO_PROGRAM.search(reason):
+        return ContainerEnd(exit_code=code, log=reason.rpartition(_BEFORE_REASON)[2])
+    return ContainerEnd(exit_code=126, log=reason) if _NO_USER.search(reason) else None
