@@ -13,7 +13,7 @@ from ci_budget.core.config.model import Smoke
 from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.engine.smoke_test import run_smoke_test
 from tests.engine.leftovers import LeftoverWatch
-from tests.engine.projects import MB, MIB, Project
+from tests.engine.projects import COMMAND, MB, MIB, Project
 from tests.engine_access import Engine
 
 
@@ -205,6 +205,20 @@ def test_a_build_that_hangs_is_ended(project: Project, leftovers: LeftoverWatch)
     assert done.image["failure"]["kind"] == "timeout"
     assert done.image["failure"]["line"] == 3
     assert "ran longer than its timeout of 4.0 s" in done.image["failure"]["message"]
+
+
+def test_an_image_without_layers(project: Project, leftovers: LeftoverWatch) -> None:
+    project.write("FROM scratch\nENV A=b\n", budgets={"layers": 0, "image_size": 0, "wasted_bytes": 0})
+
+    done = project.check()
+
+    assert done.exit_code == 0, done.stdout + done.stderr
+    values = {name: done.metric(name)["value"] for name in ("layers", "image_size", "wasted_bytes")}
+    assert values == {"layers": 0, "image_size": 0, "wasted_bytes": 0}
+    for words in (["baseline", "update", "--report", done.folder], ["explain", done.folder]):
+        told = subprocess.run([*COMMAND, *words], cwd=project.folder, capture_output=True, text=True)
+        assert told.returncode == 0, told.stderr
+    assert "0 B in 0 layers; 0 files" in told.stdout
 
 
 def test_a_smoke_test_that_fails_fails_the_image(project: Project, leftovers: LeftoverWatch) -> None:

@@ -37,7 +37,8 @@ def test_the_compressed_size_is_the_sum_of_the_layers() -> None:
     found = parse({**MANIFEST, "layers": [LAYER, {**LAYER, "digest": ONE, "size": 2}, LAYER]})
     assert isinstance(found, Manifest)
     assert (found.config.digest, found.compressed_size) == (ONE, 82)
-    assert parse({**MANIFEST, "layers": []}).compressed_size == 0, "FROM scratch and nothing else has no layer"
+    for none in ([], None):
+        assert parse({**MANIFEST, "layers": none}).compressed_size == 0, "FROM scratch and nothing else has no layer"
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def parse_image_config(data: bytes) -> ImageConfig:
     found = _object(data, "image config")
     rootfs = found.get("rootfs")
     diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    if isinstance(rootfs, dict) and rootfs.get("type") == "layers" and diff_ids is None:
+        diff_ids = []  # as Go writes an empty list
     if not isinstance(diff_ids, list) or len(diff_ids) > MOST_LAYERS or not all(_is_digest(one) for one in diff_ids):
         raise UnmeasuredError("the image's config does not name its layers")
     platform = [str(found.get(key) or "") for key in ("os", "architecture", "variant")]
@@ -105,7 +107,7 @@ def choose_manifest(entries: Sequence[ManifestEntry], platform: str | None) -> M
 def parse_manifest(data: bytes) -> tuple[str, tuple[str, ...]]:
     """The digests of config and layers of an OCI or Docker manifest."""
     found = _object(data, "manifest")
-    layers = found.get("layers")
+    layers = [] if found.get("layers", False) is None else found.get("layers")
     if not isinstance(layers, list) or len(layers) > MOST_LAYERS:
         raise UnmeasuredError("the manifest names no layers")
     config = check_digest(_mapping(found.get("config")).get("digest"))

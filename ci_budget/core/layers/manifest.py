@@ -114,7 +114,7 @@ def _manifest(found: Mapping[str, Any]) -> Manifest:
     kind = str(config.get("mediaType") or "")
     if kind not in _CONFIG_TYPES:
         raise UnmeasuredError(f"it is no container image but an artifact of the kind {_shown(kind)}")
-    layers = found.get("layers")
+    layers = [] if found.get("layers", False) is None else found.get("layers")
     if not isinstance(layers, list) or len(layers) > MOST_LAYERS:
         raise UnmeasuredError("its manifest does not list its layers")
     return Manifest(config=_blob(config), layers=tuple(_layer(_mapping(one, "a layer")) for one in layers))

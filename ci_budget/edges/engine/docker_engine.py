@@ -79,6 +79,12 @@ class DockerEngine:
             return None
         return read_image(found)
 
+    def history(self, reference: str) -> tuple[str, ...]:
+        """The commands that made a local image, the oldest first."""
+        with _explained(f"asking for the history of {reference}"):
+            found = cast("Any", self._client.api).history(reference)
+        return tuple(str(step.get("CreatedBy") or step.get("Comment") or "") for step in reversed(found))
+
     def tag(self, reference: str, name: str) -> None:
         """Give an image one more name (`repository:tag`)."""
         repository, tag = split_tag(name)

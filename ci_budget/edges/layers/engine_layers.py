@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ci_budget.core.layers.image_config import LARGEST_DOCUMENT, ImageConfig, parse_image_config
-from ci_budget.core.layers.model import ImageLayers, Layer
+from ci_budget.core.layers.model import HistoryStep, ImageLayers, Layer
 from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.engine.facts import ImageFacts
 from ci_budget.edges.layers.image_archives import ImageContents, read_saved
@@ -36,10 +36,21 @@ class EngineLayers:
     def read(self, facts: ImageFacts, wanted: Callable[[str], bool]) -> ImageContents:
         """The layers, and the content of the files that `wanted` says. Raises UnmeasuredError when neither source
         can be read."""
+        if not facts.diff_ids:
+            return self._empty(facts)
         if _has_folders(facts):
             with contextlib.suppress(UnmeasuredError):
                 return self._from_folders(facts, facts.layer_folders or ())
         return self._saved(facts, wanted)
+
+    def _empty(self, facts: ImageFacts) -> ImageContents:
+        """An image without layers, which engines refuse to save."""
+        history = tuple(HistoryStep(command, None) for command in self._engine.history(facts.id))
+        return ImageContents(
+            layers=ImageLayers(image_id=facts.id, layers=(), history=history, source="the engine"),
+            platform=facts.platform,
+            read=lambda _layer, _path: None,
+        )
 
     def _saved(self, facts: ImageFacts, wanted: Callable[[str], bool]) -> ImageContents:
         return read_saved(self._engine.docker_host, facts.id, wanted)
@@ -65,8 +76,6 @@ def _has_folders(facts: ImageFacts) -> bool:
 
 def _stored_config(facts: ImageFacts, folders: tuple[str, ...]) -> ImageConfig:
     """The image's config from the engine's store, beside the layer directories; its name is its digest."""
-    if not folders:
-        raise UnmeasuredError("an image without layers has no directories")
     file = Path(folders[-1]).parents[2] / _CONFIGS / facts.id.removeprefix("sha256:")
     try:
         with file.open("rb") as stream:
