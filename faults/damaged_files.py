@@ -101,7 +101,7 @@ def dockerfile_removed(ground: Ground) -> Evidence:
     project = ground.project(_PLAIN)
     ground.with_seed(project)
     file = project.folder / "Dockerfile"
-    with ground.hold("docker", "--call=targets") as held, ground.running(project, env=held.env) as check:
+    with ground.hold("buildx", "--call=targets") as held, ground.running(project, env=held.env) as check:
         held.wait(check)
         del ground.keepsakes.files[file]
         file.unlink()

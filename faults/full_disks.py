@@ -121,7 +121,7 @@ def report_fills(ground: Ground) -> Evidence:
 
 def report_fills_at_end(ground: Ground) -> Evidence:
     dockerfile = f"FROM {BASE} AS a\nRUN echo 1 > /a\nFROM {BASE}\nCOPY --from=a /a /a\n"
-    with small_disk(ground.fresh("disk"), 16 * MIB) as disk, ground.hold("docker", "image-stage:") as held:
+    with small_disk(ground.fresh("disk"), 16 * MIB) as disk, ground.hold("buildx", "image-stage:") as held:
         project = ground.project(dockerfile)
         with ground.running(project, "--report", str(disk.mount / "report"), env=held.env) as check:
             held.wait(check)
@@ -139,7 +139,7 @@ def report_fills_at_end(ground: Ground) -> Evidence:
 
 
 def temporary_full(ground: Ground) -> Evidence:
-    with small_disk(ground.fresh("disk"), 16 * MIB) as disk, ground.hold("docker", "--call=targets") as held:
+    with small_disk(ground.fresh("disk"), 16 * MIB) as disk, ground.hold("buildx", "--call=targets") as held:
         with ground.running(ground.project(_HELD), env={"TMPDIR": str(disk.mount), **held.env}) as check:
             held.wait(check)
             proof = f"{disk.fill()}, and {disk.take_inodes()}"

@@ -1,7 +1,8 @@
 """Stops the tool at a known place: a program that it calls waits, the first time, before it begins.
 
-A stand-in of the same name stands first in PATH. It says that it was called, waits to be released, and becomes the
-real program. So a signal that is sent meanwhile hits the tool in that very phase, however busy the machine is.
+A stand-in of the same name stands first in PATH, or in the place of docker's plugin. It says that it was called, waits
+to be released, and becomes the real program. So a signal that is sent meanwhile hits the tool in that very phase,
+however busy the machine is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ci_budget.edges.engine.plugins import buildx_command
 from faults.fault import NotFiredError
 from tests.engine.background import RunningCheck
 
@@ -42,11 +44,8 @@ class Hold:
     program: str
     words: str
     folder: Path
-
-    @property
-    def env(self) -> dict[str, str]:
-        """What puts the stand-in in the program's place."""
-        return {"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
+    env: dict[str, str]
+    """What puts the stand-in in the program's place."""
 
     def wait(self, check: RunningCheck) -> int:
         """Wait until the tool has called it; the stand-in's pid. Raises NotFiredError when it never does."""
@@ -63,14 +62,11 @@ class Hold:
 @contextlib.contextmanager
 def hold(folder: Path, program: str, words: str = "") -> Iterator[Hold]:
     """A hold in the fresh folder `folder`; released in the end, whatever happened."""
-    (folder / "bin").mkdir(parents=True)
-    real = shutil.which(program)
+    real = buildx_command()[0] if program == "buildx" else shutil.which(program)
     if real is None:
         raise NotFiredError(f"there is no program {program} to hold")
-    stand_in = folder / "bin" / program
-    stand_in.write_text(_STAND_IN.format(words=words, folder=folder, real=real))
-    stand_in.chmod(0o755)
-    made = Hold(program=program, words=words, folder=folder)
+    env = _stand_in(folder, program, _STAND_IN.format(words=words, folder=folder, real=real))
+    made = Hold(program=program, words=words, folder=folder, env=env)
     try:
         yield made
     finally:
@@ -82,11 +78,8 @@ class Listener:
     """Hears the engine's own progress events, which the tool reads, in full."""
 
     folder: Path
-
-    @property
-    def env(self) -> dict[str, str]:
-        """What puts the stand-in in the place of `docker`."""
-        return {"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
+    env: dict[str, str]
+    """What puts the stand-in in the place of buildx."""
 
     def heard(self) -> str:
         """Every event of every build, the text of the steps' output decoded."""
@@ -114,12 +107,28 @@ exec {real} "$@"
 @contextlib.contextmanager
 def listening(folder: Path) -> Iterator[Listener]:
     """A listener whose files are in the fresh folder `folder`."""
-    (folder / "bin").mkdir(parents=True)
+    env = _stand_in(folder, "buildx", _LISTENING.format(folder=folder, real=buildx_command()[0]))
     (folder / "events").touch()
-    stand_in = folder / "bin" / "docker"
-    stand_in.write_text(_LISTENING.format(folder=folder, real=shutil.which("docker")))
+    yield Listener(folder=folder, env=env)
+
+
+def _stand_in(folder: Path, program: str, text: str) -> dict[str, str]:
+    """Write a script below the fresh folder; returns what puts it in the program's place. buildx is a plugin: it gets a
+    configuration of docker's beside it, the same but for the plugins."""
+    if program != "buildx":
+        place, env = folder / "bin", {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+        place.mkdir(parents=True)
+    else:
+        place, env = folder / "docker" / "cli-plugins", {"DOCKER_CONFIG": str(folder / "docker")}
+        place.mkdir(parents=True)
+        usual = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+        for found in usual.iterdir() if usual.is_dir() else ():
+            if found.name != place.name:
+                (place.parent / found.name).symlink_to(found)
+    stand_in = place / ("docker-buildx" if program == "buildx" else program)
+    stand_in.write_text(text)
     stand_in.chmod(0o755)
-    yield Listener(folder=folder)
+    return env
 
 
 def wait_for_line(check: RunningCheck, text: str) -> None:

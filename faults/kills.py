@@ -93,7 +93,7 @@ def reporting(ground: Ground) -> Iterator[Moment]:
     project = ground.project(_TWO_STAGES)
     with (
         small_disk(ground.fresh("disk"), 64 * MIB) as disk,
-        ground.hold("docker", "image-stage:") as held,
+        ground.hold("buildx", "image-stage:") as held,
         ground.running(project, "--report", str(disk.mount / "report"), env=held.env) as check,
     ):
         held.wait(check)  # the last build log is written by now
@@ -171,10 +171,10 @@ PHASES: dict[str, tuple[str, Phase]] = {
     "engine": ("starting the sandbox's engine", _held("dockerd", "--config-file", "bringing in", seeded=False)),
     "import": ("importing the bases", _held("docker", " load ", "building stage", seeded=False)),
     "seed": ("keeping the seed", _held("e2image", "", "building stage", seeded=False)),
-    "targets": ("asking for the stages", _held("docker", "--call=targets", "building stage", seeded=True)),
+    "targets": ("asking for the stages", _held("buildx", "--call=targets", "building stage", seeded=True)),
     "build": ("building a stage", building),
     "export": ("exporting the image", exporting),
-    "reading": ("reading sizes and layers", _held("docker", "image-stage:", "Report:", seeded=True)),
+    "reading": ("reading sizes and layers", _held("buildx", "image-stage:", "Report:", seeded=True)),
     "smoke": ("in the smoke test", smoke_testing),
     "report": ("writing the report", reporting),
     "mending": ("removing what a killed run left", mending),

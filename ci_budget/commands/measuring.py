@@ -113,8 +113,10 @@ class _Session:
     def run(self, gpu: Gpu | None) -> ImageReport:
         prepared, job = self.prepared, self.prepared.job
         name = f"{REPOSITORY}-{job.name.lower().replace('/', '-')}:measured"
-        versions = self.buildx.learn_versions()
-        with contextlib.nullcontext() if self.site.enforced else self._traces_removed(name):
+        with (
+            self.buildx.asking_buildkit() as buildkit,
+            contextlib.nullcontext() if self.site.enforced else self._traces_removed(name),
+        ):
             self.reader.check_targets()
             recording, succeeded = self._build(name)
             failure = find_failure(recording, timeout=job.image.timeout, enforced=self.site.enforced)
@@ -132,7 +134,7 @@ class _Session:
                     smoke = run_smoke_test(self.engine, name, job.smoke, gpu, job.name)
             if failure is None and smoke is not None and not smoke.passed:
                 failure = Failure(kind="smoke", message=prepared.redact(smoke.message))
-            report = self._report(recording, failure, built, smoke, versions())
+            report = self._report(recording, failure, built, smoke, (buildkit(), self.buildx.version()))
             report, inventory = complete_report(report, prepared, contents)
             if inventory is not None:
                 self.bench.keep_inventory(inventory)

@@ -14,9 +14,9 @@ from ci_budget.core.prune_plan import PruneRules, expected_steps, plan_steps
 from ci_budget.core.text.units import format_size
 from ci_budget.edges.engine.buildx import Buildx, current_docker_host
 from ci_budget.edges.engine.docker_engine import OLDEST_ENGINE, DockerEngine
+from ci_budget.edges.engine.host_daemon import dockerd_version
 from ci_budget.edges.host.disk_levels import read_disk
 from ci_budget.edges.host.pruning import Storeroom
-from ci_budget.edges.processes import run
 from ci_budget.edges.sites.build_site import DiskNeeds
 from ci_budget.edges.sites.disk_mode import DiskMode
 from ci_budget.edges.sites.disk_room import NoRoomError
@@ -26,7 +26,7 @@ from ci_budget.errors import CiBudgetError, UnmeasuredError
 def check_tools(mode: DiskMode, host: DockerEngine | None) -> str:
     """The versions of what will build, as a sentence. Raises UnmeasuredError where one is missing or too old."""
     if mode.mode == "sandbox":
-        found = re.search(r"version (\d+)\.(\d+)[^\s,]*", run(["dockerd", "--version"]).text)
+        found = re.search(r"version (\d+)\.(\d+)[^\s,]*", dockerd_version())
         if found is None or (int(found[1]), int(found[2])) < OLDEST_ENGINE:
             version = found[0].removeprefix("version ") if found else "of an unknown version"
             raise UnmeasuredError(

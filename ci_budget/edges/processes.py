@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -78,6 +79,18 @@ def run(
     if check and completed.exit_code != 0:
         raise UnmeasuredError(f"`{_shown(words)}` failed (exit {completed.exit_code}): {completed.complaint}")
     return completed
+
+
+def run_once(command: Sequence[str]) -> Completed:
+    """What a program answers to a question of which the answer stays the same while the program does, such as for its
+    version: asked once. Raises UnmeasuredError as `run` does."""
+    found = shutil.which(command[0])
+    return _answer(tuple(command), found, Path(found).stat().st_mtime_ns if found else 0)
+
+
+@functools.cache
+def _answer(command: tuple[str, ...], _program: str | None, _written: int) -> Completed:
+    return run(command, check=False)
 
 
 @dataclass(frozen=True, kw_only=True)

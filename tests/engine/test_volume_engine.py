@@ -12,7 +12,7 @@ import pytest
 
 from ci_budget.edges.engine.base_images import copy_image
 from ci_budget.edges.sandbox.private_engine import private_engine
-from ci_budget.edges.sandbox.private_network import private_network
+from ci_budget.edges.sandbox.private_network import create_network
 from ci_budget.edges.sandbox.private_sandbox import demolish
 from ci_budget.edges.sites.state import Claim, claimed, state_directory
 from tests.engine.leftovers import LeftoverWatch
@@ -63,7 +63,7 @@ def test_an_engine_fills_its_volume_and_never_the_disk(
     available = os.statvfs(claim.mount).f_bavail * os.statvfs(claim.mount).f_frsize
     assert 0.9 * SIZE < available < SIZE
 
-    with private_network(claim) as network, private_engine(claim, network, {}) as running:
+    with private_engine(claim, create_network(claim), {}) as running:  # the fixture removes the network
         copy_image(busybox_base, engine.docker_host, running.docker_host)
         build = subprocess.run(
             ["docker", "--host", running.docker_host, "build", "--progress=plain", "-"],

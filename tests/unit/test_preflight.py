@@ -17,10 +17,12 @@ BUILDX = "github.com/docker/buildx v0.29.1 x"
 
 def programs(folder: Path, monkeypatch: pytest.MonkeyPatch, *, dockerd: str, buildx: str) -> None:
     """Programs that say these versions are the only ones there are."""
-    for name, text in (("dockerd", dockerd), ("docker", buildx)):
-        (folder / name).write_text(f"#!/bin/sh\necho '{text}'\n")
-        (folder / name).chmod(0o755)
+    for path, text in ((folder / "dockerd", dockerd), (folder / "cli-plugins" / "docker-buildx", buildx)):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\necho '{text}'\n")
+        path.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
 
 

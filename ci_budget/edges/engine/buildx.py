@@ -1,4 +1,4 @@
-"""`docker buildx`: builds, targets, versions. Command lines and the stream of events; no measuring here."""
+"""buildx: builds, targets, versions. Command lines and the stream of events; no measuring here."""
 
 from __future__ import annotations
 
@@ -8,20 +8,31 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from ci_budget.core.measurement.events import BuildEvents, LogLine, VertexChange
-from ci_budget.edges.processes import DEVNULL, PIPE, ended_with_us, run, running
+from ci_budget.edges.engine.plugins import buildx_command
+from ci_budget.edges.processes import (
+    DEFAULT_TIMEOUT,
+    DEVNULL,
+    PIPE,
+    Running,
+    ended_with_us,
+    run,
+    run_once,
+    running,
+)
 from ci_budget.edges.sites.scratch import scratch_folder
 from ci_budget.errors import UnmeasuredError
 
 OLDEST_BUILDX = (0, 15)
 _CANCEL_GRACE = 8.0
+_ASKED_GRACE = 2.0
 _METADATA_LIMIT = 64 * 2**20
+_WITHOUT_GIT = {"BUILDX_GIT_INFO": "false"}  # nothing is built: the half dozen questions to git would be for nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,15 +99,16 @@ class Cancel:
 
 
 class Buildx:
-    """`docker buildx` against one engine's own builder, or a builder by its name."""
+    """buildx against one engine's own builder, or a builder by its name."""
 
     def __init__(self, docker_host: str, builder: str = "default") -> None:
         self._builder = builder
+        self._command = buildx_command()
         self._env = {"DOCKER_HOST": docker_host, "BUILDX_METADATA_PROVENANCE": "max", "BUILDX_BUILDER": ""}
 
     def version(self) -> str:
         """buildx's version. Raises UnmeasuredError when there is none, or an old one."""
-        done = run(["docker", "buildx", "version"], check=False, env=self._env)
+        done = run_once([*self._command, "version"])
         match = re.search(r"\bv?(\d+)\.(\d+)\.\d+\S*", done.text)
         if done.exit_code != 0 or match is None:
             raise UnmeasuredError(
@@ -108,26 +120,25 @@ class Buildx:
 
     def buildkit_version(self) -> str | None:
         """The version of the engine's own BuildKit, where it tells."""
-        done = run(["docker", "buildx", "inspect", self._builder], check=False, env=self._env)
-        match = re.search(r"^BuildKit version:\s*(\S+)", done.text, re.MULTILINE)
-        return match[1].removeprefix("v") if match else None
+        with self.asking_buildkit() as answer:
+            return answer()
 
-    def learn_versions(self) -> Callable[[], tuple[str | None, str]]:
-        """Ask for the versions of BuildKit and buildx beside other work: the answer takes as long as a small step.
+    @contextlib.contextmanager
+    def asking_buildkit(self) -> Iterator[Callable[[], str | None]]:
+        """The same, asked beside the block: the answer takes as long as a small step. The result waits for it.
 
-        The result waits for it, and raises what `version` raises.
+        Where it is not waited for, the question ends with the block.
         """
-        with_answer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="versions")
-        future = with_answer.submit(lambda: (self.buildkit_version(), self.version()))
-        with_answer.shutdown(wait=False)
-        return future.result
+        command = ended_with_us([*self._command, "inspect", self._builder])
+        with running(command, env=self._env, stdout=PIPE, stderr=DEVNULL, grace=_ASKED_GRACE) as child:
+            yield lambda: _buildkit_in(child)
 
     def targets(self, request: BuildRequest) -> bytes:
         """What `--call=targets,format=json` prints. Raises UnmeasuredError when the engine gives no answer."""
         done = run(
-            ["docker", "buildx", "build", "--builder", self._builder, "--call=targets,format=json", *request.words(),
+            [*self._command, "build", "--builder", self._builder, "--call=targets,format=json", *request.words(),
              request.context],
-            check=False, env={**self._env, **request.secret_build_args}, timeout=300,
+            check=False, env={**self._env, **_WITHOUT_GIT, **request.secret_build_args}, timeout=300,
         )  # fmt: skip
         if done.exit_code != 0:
             raise UnmeasuredError(f"the engine could not list the stages of {request.dockerfile}: {done.complaint}")
@@ -156,7 +167,7 @@ class Buildx:
             metadata = scratch / "metadata.json"
             # Ended with us: else a build would go on, unwatched, after a SIGKILL of ours.
             command = ended_with_us([
-                "docker", "buildx", "build", "--builder", self._builder, "--progress=rawjson",
+                *self._command, "build", "--builder", self._builder, "--progress=rawjson",
                 *(("--target", target) if target else ()), *request.words(), *output, *extra,
                 "--metadata-file", str(metadata), str(request.context),
             ])  # fmt: skip
@@ -243,6 +254,14 @@ def _read_metadata(path: Path) -> Mapping[str, Any]:
             if isinstance(found, dict):
                 return found
     return {}
+
+
+def _buildkit_in(asked: Running) -> str | None:
+    """From the answer, which fits into the pipe; None where there is none in time."""
+    if asked.wait(DEFAULT_TIMEOUT) is None:
+        return None
+    match = re.search(rb"^BuildKit version:\s*(\S+)", asked.stdout.read(), re.MULTILINE)
+    return match[1].decode("utf-8", "replace").removeprefix("v") if match else None
 
 
 def current_docker_host() -> str:

@@ -27,6 +27,7 @@ class DockerEngine:
 
     def __init__(self, docker_host: str) -> None:
         self.docker_host = docker_host
+        self._facts: EngineFacts | None = None
         try:
             self._client = docker.DockerClient(base_url=docker_host, timeout=_TIMEOUT, version="auto")
         except (docker.errors.DockerException, OSError, ValueError) as error:
@@ -50,7 +51,12 @@ class DockerEngine:
             return False
 
     def facts(self) -> EngineFacts:
-        """Version, storage driver, data-root and the rest. Raises UnmeasuredError when the engine is too old."""
+        """Version, storage driver, data-root and the rest, asked once. Raises UnmeasuredError when it is too old."""
+        if self._facts is None:
+            self._facts = self._ask_facts()
+        return self._facts
+
+    def _ask_facts(self) -> EngineFacts:
         with _explained("asking the engine what it is"):
             info, version = self._client.info(), self._client.version()
         text = str(version.get("Version", "0"))

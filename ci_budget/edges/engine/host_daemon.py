@@ -1,4 +1,4 @@
-"""What the host's own engine is configured with, as far as a private engine must take it over."""
+"""The host's own dockerd: what it is, and what it is configured with as far as a private engine must take it over."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ci_budget.edges.processes import run_once
 from ci_budget.errors import UnmeasuredError
 
 _LIMIT = 1_000_000
@@ -62,3 +63,8 @@ def inherited_settings(path: Path | None = None) -> dict[str, Any]:
     if isinstance(features, dict) and "cdi" in features:
         settings["features"] = {"cdi": features["cdi"]}
     return settings
+
+
+def dockerd_version() -> str:
+    """What this machine's dockerd says of its version. Raises UnmeasuredError where there is none."""
+    return run_once(["dockerd", "--version"]).text.strip()

@@ -94,18 +94,22 @@ def private_engine(
     kept: bool = False,
     scratch: Path | None = None,
 ) -> Iterator[PrivateEngine]:
-    """The engine of this sandbox, up for the block. `settings` are daemon.json keys taken over from the host.
-
-    `kept`: as of `stop_engine`. `scratch`: where image loads and pulls keep their temporary files, instead of the
-    sandbox's own filesystem. Raises UnmeasuredError with the daemons' own last words when they do not come up.
-    """
+    """The engine of this sandbox, up for the block. `kept`: as of `stop_engine`; the rest as of `start_engine`."""
     try:
-        yield _start(claim, network, settings, scratch)
+        yield start_engine(claim, network, settings, scratch=scratch)
     finally:
         stop_engine(claim, kept=kept)
 
 
-def _start(claim: Claim, network: PrivateNetwork, settings: Mapping[str, Any], scratch: Path | None) -> PrivateEngine:
+def start_engine(
+    claim: Claim, network: PrivateNetwork, settings: Mapping[str, Any], *, scratch: Path | None = None
+) -> PrivateEngine:
+    """Start the engine of this sandbox. However far it came, `stop_engine` ends it.
+
+    `settings` are daemon.json keys taken over from the host. `scratch`: where image loads and pulls keep their
+    temporary files, instead of the sandbox's own filesystem. Raises UnmeasuredError with the daemons' own last words
+    when they do not come up.
+    """
     run_folder = claim.run_folder
     run_folder.mkdir(parents=True, mode=0o711, exist_ok=True)
     scratch = scratch or _short_scratch(claim)

@@ -14,7 +14,7 @@ import ipaddress
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _DEFAULT_MTU = 1500
 _POOLS = ("10.213.0.0/16", "172.29.0.0/16", "192.168.240.0/20", "10.89.0.0/16", "100.88.0.0/16")
 _IPTABLES = ("iptables", "-w", "30")
+_RESTORE = ("iptables-restore", "--wait", "30", "--noflush")
 _BRIDGE = re.compile(r"cib[0-9a-f]{8}")
 _WAS_OFF = "forwarding-was-off"
 
@@ -39,23 +40,18 @@ class PrivateNetwork:
     mtu: int
 
 
-@contextlib.contextmanager
-def private_network(claim: Claim) -> Iterator[PrivateNetwork]:
-    """A bridge on a free subnet, with NAT; all of it is gone afterwards."""
-    try:
-        yield _create(claim)
-    finally:
-        remove_network(claim)
-
-
-def _create(claim: Claim) -> PrivateNetwork:
+def create_network(claim: Claim) -> PrivateNetwork:
+    """A bridge on a free subnet, with NAT. However far it came, `remove_network` takes it away."""
     with _exclusively():
         subnet = free_subnet()
         mtu = default_mtu()
         address = f"{subnet.network_address + 1}/{subnet.prefixlen}"
-        run(["ip", "link", "add", "name", claim.bridge, "mtu", str(mtu), "type", "bridge"])
-        run(["ip", "address", "add", address, "dev", claim.bridge])
-        run(["ip", "link", "set", "dev", claim.bridge, "up"])
+        steps = (
+            f"link add name {claim.bridge} mtu {mtu} type bridge",
+            f"address add {address} dev {claim.bridge}",
+            f"link set dev {claim.bridge} up",
+        )
+        run(["ip", "-batch", "-"], stdin="".join(f"{step}\n" for step in steps).encode("ascii"))
         mark = ("-m", "comment", "--comment", claim.comment)
         for rule in (
             ("-t", "nat", "-I", "POSTROUTING", "1", "-s", str(subnet), "!", "-o", claim.bridge, *mark,
@@ -74,8 +70,7 @@ def _create(claim: Claim) -> PrivateNetwork:
 def remove_network(claim: Claim) -> None:
     """Take away this sandbox's rules and bridge, whatever is there of them; restore forwarding after the last one."""
     with _exclusively():
-        for table, rule in marked_rules(claim.comment):
-            run([*_IPTABLES, "-t", table, "-D", *rule], check=False)
+        _drop_rules(marked_rules(claim.comment))
         if claim.bridge in _links():
             _delete_bridge(claim.bridge)
         _restore_forwarding(living_ids() - {claim.id})
@@ -99,13 +94,24 @@ def remove_orphans() -> None:
     """Take away bridges and rules of sandboxes whose process is gone, whichever state directory they belonged to."""
     with _exclusively():
         living = living_ids()
-        for table, rule in marked_rules("ci-budget:"):
-            if rule[rule.index("--comment") + 1].removeprefix("ci-budget:") not in living:
-                run([*_IPTABLES, "-t", table, "-D", *rule], check=False)
+        rules = marked_rules("ci-budget:")
+        marks = [rule[rule.index("--comment") + 1].removeprefix("ci-budget:") for _, rule in rules]
+        _drop_rules([rule for rule, mark in zip(rules, marks, strict=True) if mark not in living])
         for name in _links():
             if _BRIDGE.fullmatch(name) and name.removeprefix("cib") not in living:
                 _delete_bridge(name)
         _restore_forwarding(living)
+
+
+def _drop_rules(rules: Sequence[tuple[str, list[str]]]) -> None:
+    """Take them away at one go, since each change takes the kernel a while; one by one where some are gone already."""
+    lines = []  # no word of ours needs quotes, and iptables-restore knows no others than "
+    for table in dict.fromkeys(table for table, _ in rules):
+        lines += [f"*{table}", *(f"-D {' '.join(rule)}" for named, rule in rules if named == table), "COMMIT"]
+    wanted = "".join(f"{line}\n" for line in lines).encode("utf-8")
+    if rules and run(_RESTORE, check=False, stdin=wanted).exit_code != 0:
+        for table, rule in rules:
+            run([*_IPTABLES, "-t", table, "-D", *rule], check=False)
 
 
 def _delete_bridge(name: str) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from ci_budget.core.health.room import BuildNeeds, Share
 from ci_budget.core.text.units import format_size
 from ci_budget.edges.engine.base_images import BaseImage, BasesTooLargeError, bring_in
 from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.engine.host_daemon import dockerd_version
 from ci_budget.edges.host.filesystem import read_usage
 from ci_budget.edges.processes import run
 from ci_budget.edges.sandbox import loop_filesystem as loops
-from ci_budget.edges.sandbox.private_engine import PrivateEngine, private_engine, stop_engine
-from ci_budget.edges.sandbox.private_network import PrivateNetwork, private_network, remove_network, remove_orphans
+from ci_budget.edges.sandbox.private_engine import PrivateEngine, private_engine, start_engine, stop_engine
+from ci_budget.edges.sandbox.private_network import PrivateNetwork, create_network, remove_network, remove_orphans
 from ci_budget.edges.sandbox.seeds import SeedFacts, SeedStore
 from ci_budget.edges.signals import shielded
 from ci_budget.edges.sites.disk_room import admission, promise, require_room
@@ -86,9 +88,8 @@ def sandbox(
     check_programs()
     with claimed(root) as claim:
         try:
-            with contextlib.ExitStack() as stack:
-                detail(_admit(claim, budget, reserve, free_first))
-                yield _open(stack, claim, budget, bases, settings, seeds, say)
+            detail(_admit(claim, budget, reserve, free_first))
+            yield _open(claim, budget, bases, settings, seeds, say)
         finally:
             with shielded():
                 demolish(claim)
@@ -113,23 +114,34 @@ def _admit(claim: Claim, budget: int, reserve: int, free_first: Share | None) ->
 
 
 def demolish(claim: Claim) -> None:
-    """Remove everything of one sandbox, however far it came. The first failure is raised at the end."""
-    failure: CiBudgetError | None = None
-    steps: tuple[Callable[[], None], ...] = (
-        lambda: stop_engine(claim),
-        lambda: remove_network(claim),
-        lambda: loops.drop_unwritten(claim.disk, claim.mount),
-        lambda: loops.detach(claim.disk, claim.folder),
-    )
-    for step in steps:
-        try:
-            step()
-        except CiBudgetError as error:
-            failure = failure or error
+    """Remove everything of one sandbox, however far it came. The first failure is raised at the end.
+
+    The network goes beside the disk: the kernel takes its time for both.
+    """
+    failures = [_failure(stop_engine, claim)]
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="network") as beside:
+        network = beside.submit(_failure, remove_network, claim)
+        failures.append(_failure(_remove_disk, claim))
+        failures.append(network.result())
     if not loops.mounts_below(claim.folder):  # never delete through a mount that would not go away
         shutil.rmtree(claim.folder, ignore_errors=True)
-    if failure is not None:
-        raise failure
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+def _failure(step: Callable[[Claim], None], claim: Claim) -> CiBudgetError | None:
+    try:
+        step(claim)
+    except CiBudgetError as error:
+        return error
+    return None
+
+
+def _remove_disk(claim: Claim) -> None:
+    """Whatever is mounted of it and below it; what is not yet written is not waited for."""
+    loops.drop_unwritten(claim.disk, claim.mount)
+    loops.detach(claim.disk, claim.folder)
 
 
 def mend(root: Path) -> list[str]:
@@ -146,7 +158,6 @@ def mend(root: Path) -> list[str]:
 
 
 def _open(
-    stack: contextlib.ExitStack,
     claim: Claim,
     budget: int,
     bases: Sequence[BaseImage],
@@ -159,18 +170,18 @@ def _open(
         bases={base.reference: base.image_id or f"pulled for {base.platform}" for base in bases},
         file_size=file_size,
         inodes=loops.inodes_for(budget),
-        engine=run(["dockerd", "--version"]).text.strip(),
+        engine=dockerd_version(),
     )
     notes: list[str] = []
-    network = stack.enter_context(private_network(claim))
-    opened = _open_seed(stack, claim, network, settings, seeds, key, notes)
+    network = create_network(claim)
+    opened = _open_seed(claim, network, settings, seeds, key, notes)
     seeded = opened is not None
     if opened is None:
         facts = _plant(claim, network, budget, bases, settings, say)
         complaint = seeds.keep(key, claim.disk, facts)
         if complaint:
             notes.append(f"no seed was kept: {complaint}")
-        opened = facts, _start(stack, claim, network, settings, facts)
+        opened = facts, _start(claim, network, settings, facts)
     facts, engine = opened
     run(["sync", "--file-system", claim.mount])
     usage = read_usage(claim.mount)
@@ -191,16 +202,10 @@ def _open(
     )
 
 
-def _start(
-    stack: contextlib.ExitStack,
-    claim: Claim,
-    network: PrivateNetwork,
-    settings: Mapping[str, Any],
-    facts: SeedFacts,
-) -> PrivateEngine:
+def _start(claim: Claim, network: PrivateNetwork, settings: Mapping[str, Any], facts: SeedFacts) -> PrivateEngine:
     """Mount the filesystem and start the engine on it, with its bases. Raises UnmeasuredError when one is missing."""
-    stack.enter_context(loops.mounted(claim.disk, claim.mount, kept=False))
-    engine = stack.enter_context(private_engine(claim, network, settings))
+    loops.attach(claim.disk, claim.mount)
+    engine = start_engine(claim, network, settings)
     missing = _missing_bases(engine, facts)
     if missing:
         raise UnmeasuredError(f"the sandbox lacks the base image {missing[0]}, though it was brought in")
@@ -208,7 +213,6 @@ def _start(
 
 
 def _open_seed(
-    stack: contextlib.ExitStack,
     claim: Claim,
     network: PrivateNetwork,
     settings: Mapping[str, Any],
@@ -224,10 +228,10 @@ def _open_seed(
             return None
         loops.fill_from(seed.disk, claim.disk)
         run(["e2fsck", "-n", "-f", claim.disk], timeout=600)
-        with contextlib.ExitStack() as attempt:
-            engine = _start(attempt, claim, network, settings, seed.facts)
-            stack.push(attempt.pop_all())
+        engine = _start(claim, network, settings, seed.facts)
     except (UnmeasuredError, OSError) as error:
+        stop_engine(claim)
+        _remove_disk(claim)
         seeds.drop(key)
         notes.append(f"a damaged seed was removed ({str(error).splitlines()[0][:200]})")
         with admission():  # nobody takes the room in between
