@@ -26,18 +26,18 @@ RUN /build/bin/python -m hatchling build -t wheel -d /wheel
 
 FROM ${BASE} AS runtime
 ENV PATH=/opt/ci-budget/bin:${PATH} \
-    PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates e2fsprogs git iproute2 iptables mount util-linux \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
     && useradd --uid 10001 --no-log-init --create-home ci-budget
 COPY --from=engine /image /
+# With byte code: a container starts with fresh files each time, and would compile them each time.
 RUN --mount=type=bind,source=requirements.lock,target=/requirements.lock \
     --mount=type=bind,from=package,source=/wheel,target=/wheel \
     python3 -m venv --without-pip /opt/ci-budget \
-    && pip --python /opt/ci-budget/bin/python install --no-cache-dir --no-compile --disable-pip-version-check \
-        --require-hashes -r /requirements.lock \
+    && pip --python /opt/ci-budget/bin/python install --no-cache-dir --disable-pip-version-check --require-hashes \
+        -r /requirements.lock \
     && pip --python /opt/ci-budget/bin/python install --no-cache-dir --disable-pip-version-check --no-deps --no-index \
         /wheel/*.whl
 USER ci-budget

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from ci_budget import __version__
+from ci_budget.edges.sandbox.privileged_container import own_image_name
 from faults.fault import Evidence, Fault
 from faults.ground import BASE, SLEEP, Ground
 from faults.holds import wait_for_process
@@ -28,7 +28,7 @@ _NOBODY = 65534
 @contextlib.contextmanager
 def _building(ground: Ground) -> Iterator[RunningCheck]:
     """A run of `nobody`, whose only right is the group of the engine's socket, in the middle of a step."""
-    if not ground.engine.docker("image", "ls", "--quiet", f"ci-budget-sandbox:{__version__}"):
+    if not ground.engine.docker("image", "ls", "--quiet", own_image_name()):
         _next_run(ground)  # builds the image that the sandbox runs in, which takes its time
     project, command, env = _as_nobody(ground, f"FROM {BASE}\nRUN sleep {SLEEP}\n")
     with subprocess.Popen(

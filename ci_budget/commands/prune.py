@@ -22,7 +22,12 @@ from ci_budget.core.text.units import format_size
 from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.files.config_file import ImageFiles, check_files
 from ci_budget.edges.host.pruning import Storeroom
-from ci_budget.edges.sandbox.privileged_container import container_problem, drop_inherited_mounts, prune_in_container
+from ci_budget.edges.sandbox.privileged_container import (
+    container_problem,
+    drop_inherited_mounts,
+    own_image_name,
+    prune_in_container,
+)
 from ci_budget.edges.sandbox.privileges import rerun_as_root, sudo_works
 from ci_budget.edges.sites.build_site import open_host_engine
 from ci_budget.edges.sites.disk_mode import own_platform
@@ -94,8 +99,8 @@ def base_references(config: Path | None) -> list[str]:
 
 
 def protected_images(references: Sequence[str], host: DockerEngine | None) -> frozenset[str]:
-    """The ids of those images that the engine has."""
-    found = [host.image(name) for name in references] if host is not None else []
+    """The ids of those images that the engine has, and of the one in which our sandboxes run."""
+    found = [host.image(name) for name in (*references, own_image_name())] if host is not None else []
     return frozenset(image.id for image in found if image is not None)
 
 

@@ -12,7 +12,6 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 OWN_PREFIX = "ci-budget.local/"
-SANDBOX_IMAGE = "ci-budget-sandbox:*"
 _BANDS = (8, 4, 2, 1)
 
 
@@ -66,7 +65,8 @@ class Stock:
 
 @dataclass(frozen=True, kw_only=True)
 class PruneRules:
-    """What is allowed. `engine`: also what others made on the engine. `protected`: ids of the config's base images.
+    """What is allowed. `engine`: also what others made on the engine. `protected`: ids of images that may be hard to
+    get again: the config's bases, and the one in which sandboxes run.
 
     `keep`: patterns of image names (`*` and `?`) that stay whatever happens. Ages are seconds.
     """
@@ -116,12 +116,12 @@ def plan_steps(stock: Stock, rules: PruneRules, *, now: float) -> tuple[PruneSte
     steps += _cache_steps(stock, rules.cache_older, now)
     free = [image for image in stock.images if not is_own(image) and not image.in_use and not _is_kept(image, rules)]
     free.sort(key=lambda image: (image.last_used, image.id))
-    others = [image for image in free if not _is_base(image, rules)]
+    others = [image for image in free if image.id not in rules.protected]
     steps += [_image_step(PruneKind.DANGLING, image, stock) for image in others if not image.names]
     old = [image for image in others if image.names and now - image.last_used >= rules.unused_older]
     steps += [_image_step(PruneKind.UNUSED, image, stock) for image in old]
     if rules.bases:
-        bases = [image for image in free if _is_base(image, rules)]
+        bases = [image for image in free if image.id in rules.protected]
         steps += [_image_step(PruneKind.BASES, image, stock) for image in bases]
     return tuple(steps)
 
@@ -165,11 +165,6 @@ def _image_step(kind: PruneKind, image: StoredImage, stock: Stock) -> PruneStep:
     label = ", ".join(image.names) or image.id.removeprefix("sha256:")[:12]
     disk = stock.engine_disk or stock.state_disk
     return PruneStep(kind=kind, key=image.id, label=label, size=image.size, disk=disk, names=image.names)
-
-
-def _is_base(image: StoredImage, rules: PruneRules) -> bool:
-    """A base of the config, or the image in which sandboxes run: both may be hard to get again."""
-    return image.id in rules.protected or any(fnmatchcase(name, SANDBOX_IMAGE) for name in image.names)
 
 
 def _is_kept(image: StoredImage, rules: PruneRules) -> bool:

@@ -36,7 +36,6 @@ STOCK = Stock(
         image("sha256:fresh", "fresh:1", hours=167),
         image("sha256:running", "running:1", in_use=True),
         image("sha256:base", "python:3.11-slim", hours=100),
-        image("sha256:sandbox", "ci-budget-sandbox:0.1.0"),
         image("sha256:dangling0123456789"),
         image("sha256:held", in_use=True),
         image("sha256:ours", "ci-budget.local/image-web:measured"),
@@ -82,7 +81,7 @@ def test_with_engine_everything_old_goes_in_order_and_bases_stay() -> None:
 
 def test_bases_go_last_and_only_when_asked() -> None:
     asked = PruneRules(engine=True, bases=True, protected=frozenset({"sha256:base"}))
-    assert labels(asked)[-2:] == [("base images", "ci-budget-sandbox:0.1.0"), ("base images", "python:3.11-slim")]
+    assert labels(asked)[-2:] == [("unused images", "app:1, app:2"), ("base images", "python:3.11-slim")]
     in_use = Stock(seeds={}, images=[image("sha256:base", "python:3", in_use=True)], state_disk="/")
     assert labels(asked, in_use) == []
 

@@ -7,6 +7,7 @@ bind mount of the host's disk, so that figures and clean-up are those of root. I
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from ci_budget.edges.sites.state import ROOT_STATE, RUN_ROOT
 from ci_budget.errors import UnmeasuredError
 
 OWNER = "ci-budget.owner"
-_SOURCE = Path(__file__).resolve().parents[3]
+_PACKAGE = Path(__file__).resolve().parents[2]
 _BUILD_TIMEOUT = 1800.0
 _PRUNE_TIMEOUT = 3600.0
 
@@ -73,7 +74,7 @@ def prune_in_container(host: DockerEngine, *, sandbox_image: str | None, argumen
 
     It is never built for that: who prunes may have no room.
     """
-    image = sandbox_image or _own_name()
+    image = sandbox_image or own_image_name()
     if host.image(image) is None:
         return None
     words = _container_words(host, image, ["prune", *arguments], also_kept=(), folders=())
@@ -111,16 +112,24 @@ def drop_inherited_mounts() -> None:
             run(["umount", "--lazy", point], check=False)
 
 
-def _own_name() -> str:
-    return f"ci-budget-sandbox:{__version__}"
+def own_image_name(package: Path = _PACKAGE) -> str:
+    """The name of the image that runs this very code: its tag tells the package and the Dockerfile beside it apart from
+    every other, so that no image of another state of the tool is taken for it."""
+    files = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    digest = hashlib.sha256()
+    for path in sorted([*files, package.parent / "Dockerfile"]):
+        if path.is_file():
+            digest.update(f"{path.relative_to(package.parent)}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return f"ci-budget-sandbox:{__version__}-{digest.hexdigest()[:12]}"
 
 
 def _own_image(host: DockerEngine, say: Callable[[str], None]) -> str:
     """The tool's own image, built from the folder that this package was run from where the engine lacks it."""
-    name = _own_name()
+    name, source = own_image_name(), _PACKAGE.parent
     if host.image(name) is not None:
         return name
-    if not (_SOURCE / "Dockerfile").is_file() or not (_SOURCE / "action.yml").is_file():
+    if not (source / "Dockerfile").is_file() or not (source / "action.yml").is_file():
         raise UnmeasuredError(
             "the sandbox needs ci-budget's own image, and this installation has no Dockerfile to build it from",
             mend="Name the image in the config (`disk: {sandbox_image: ...}`), or use `--disk-mode host`.",
@@ -128,7 +137,7 @@ def _own_image(host: DockerEngine, say: Callable[[str], None]) -> str:
     say(f"building {name}, once: the sandbox runs in it")
     run(
         ["docker", "--host", host.docker_host, "buildx", "build", "--builder", "default", "--load",
-         "--label", "ci-budget=sandbox", "--tag", name, _SOURCE],
+         "--label", "ci-budget=sandbox", "--tag", name, source],
         timeout=_BUILD_TIMEOUT,
     )  # fmt: skip
     return name
