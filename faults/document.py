@@ -43,6 +43,9 @@ its own, whose growth while the build runs is what got out.
 _LIMIT = """\
 
 This is the limit of host mode: a watchdog sees a writer only after it has begun, and the engine needs time to end it.
+It looks ahead by the rate of the last 0.2 s x (0.4 s + the widest gap between its looks), for bytes as for inodes: a
+cancelled build stopped within 10 to 35 ms on an idle machine of 2 processors, its COPY within 0.4 s, and within 0.5 s
+beside six busy loops; what it still wrote was never more than it had written in the 0.22 s before.
 Here {worst}; keep `disk.reserve` larger than what your disk takes in a second or two.
 In the sandbox the kernel refuses the first block beyond the budget.
 """

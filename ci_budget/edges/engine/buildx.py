@@ -90,12 +90,14 @@ class Cancel:
     def __init__(self) -> None:
         self.event = threading.Event()
         self.reason: str | None = None
+        self._lock = threading.Lock()
 
     def __call__(self, reason: str) -> None:
         """Ask for it."""
-        if not self.event.is_set():
-            self.reason = reason
-            self.event.set()
+        with self._lock:
+            if not self.event.is_set():
+                self.reason = reason
+                self.event.set()
 
 
 class Buildx:

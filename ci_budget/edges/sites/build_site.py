@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from ci_budget.core.health.room import LEAST_INODES, BuildNeeds, Share
-from ci_budget.core.text.units import format_size
+from ci_budget.core.health.room import BuildNeeds, Share
 from ci_budget.edges.engine.base_images import BaseImage, context_overrides
 from ci_budget.edges.engine.buildx import Cancel
 from ci_budget.edges.engine.docker_engine import DockerEngine
@@ -23,10 +21,8 @@ from ci_budget.edges.sites.disk_mode import DiskMode
 from ci_budget.edges.sites.disk_room import living_sandboxes, promised, require_room, require_undisturbed
 from ci_budget.edges.sites.host_turns import host_turn
 from ci_budget.edges.sites.scratch import sweep_scratch
+from ci_budget.edges.sites.watchdog import Watchdog
 from ci_budget.errors import UnmeasuredError
-
-_CANCEL_DELAY = 1.0  # seconds until a cancelled build stops writing, measured on a 600 MB/s writer
-_RATE_WINDOW = 0.5  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,38 +163,6 @@ def _is_visible(folder: Path) -> bool:
         return folder.is_dir()
     except OSError:
         return False
-
-
-class Watchdog:
-    """Cancels a build before it crosses the budget or the host's reserve: looks ahead by write rate x cancel delay.
-
-    The rate is the rise within the last half second: a step that writes its files at once is no endless writer.
-    """
-
-    def __init__(self, *, zero: int, budget: int | None, reserve: int, cancel: Cancel) -> None:
-        self._zero, self._budget, self._reserve, self._cancel = zero, budget, reserve, cancel
-        self._levels: deque[tuple[float, int]] = deque()
-
-    def __call__(self, now: float, usage: Usage) -> None:
-        """Look at one sample, taken at `now` seconds."""
-        self._levels.append((now, usage.used))
-        while self._levels[0][0] < now - _RATE_WINDOW:
-            self._levels.popleft()
-        rate = (usage.used - min(used for _, used in self._levels)) / _RATE_WINDOW
-        ahead = int(rate * _CANCEL_DELAY)
-        used = usage.used - self._zero
-        if self._budget is not None and used + ahead > self._budget:
-            self._cancel(
-                f"the build used {format_size(used)}, growing by {format_size(int(rate))} a second, and was "
-                f"cancelled before it crossed the disk budget of {format_size(self._budget)}"
-            )
-        elif usage.available - ahead < self._reserve:
-            self._cancel(
-                f"the host has {format_size(usage.available)} available; the build was cancelled before it took the "
-                f"reserve of {format_size(self._reserve)}"
-            )
-        elif usage.total_inodes and usage.free_inodes < LEAST_INODES:
-            self._cancel(f"the host has {usage.free_inodes:,} inodes left; the build was cancelled")
 
 
 def open_host_engine() -> tuple[DockerEngine | None, str]:
