@@ -53,8 +53,9 @@ class Progress:
         elapsed = format_seconds(time.monotonic() - self._since)
         head = self._doing if len(self._doing) <= _STEP_WIDTH else f"{self._doing[: _STEP_WIDTH - 3]}..."
         line = f"{head}  {elapsed}"
-        if self.levels is not None:
-            now, peak, budget = self.levels()
+        levels = self.levels  # looked up once: another thread may take it away
+        if levels is not None:
+            now, peak, budget = levels()
             of = f" / budget {format_size(budget)}" if budget is not None else ""
             line += f"  disk {format_size(now)} / peak {format_size(peak)}{of}"
         return Text(line, no_wrap=True, overflow="ellipsis")

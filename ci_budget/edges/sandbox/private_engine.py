@@ -44,13 +44,20 @@ disabled_plugins = [
 class _LastLines:
     """Drains a daemon's output for good and keeps only its end: what the tool writes is bounded."""
 
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
+    _lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def follow(self, daemon: processes.Running) -> None:
         with daemon.stdout as stream:
             for line in iter(lambda: stream.readline(4096), b""):
-                self.lines.append(line.decode("utf-8", "replace").rstrip())
+                with self._lock:
+                    self._lines.append(line.decode("utf-8", "replace").rstrip())
         daemon.wait(_START_TIMEOUT)
+
+    def last(self, count: int) -> list[str]:
+        """The end of them, while others may still come."""
+        with self._lock:
+            return list(self._lines)[-count:]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +198,7 @@ def _start_daemon(
     while not ready():
         if child.exit_code is not None or time.monotonic() > deadline:
             state = "did not answer" if child.exit_code is None else f"ended with {child.exit_code}"
-            words = "\n    ".join(list(last.lines)[-8:])
+            words = "\n    ".join(last.last(8))
             raise UnmeasuredError(
                 f"the sandbox's own {name} {state}; its last words:\n    {words}",
                 mend="`ci-budget doctor` checks what it needs; `--disk-mode host` builds on the runner's engine.",
