@@ -14,7 +14,6 @@ from ci_budget.commands.preparation import PreparedImage
 from ci_budget.commands.stage_reading import REPOSITORY, StageReader
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.measurement.measured_image import assemble_metrics, assemble_stages, find_failure
-from ci_budget.core.measurement.own_records import StepTrace
 from ci_budget.core.measurement.provenance import Lines
 from ci_budget.core.measurement.recording import METHOD, BuiltStage, Recording
 from ci_budget.core.records.report import DiskReport, Failure, Fingerprint, ImageReport, SmokeReport, Verdict, Versions
@@ -35,6 +34,7 @@ from ci_budget.edges.sites.build_site import BuildSite, build_site
 from ci_budget.edges.sites.disk_mode import DiskMode
 from ci_budget.edges.sites.host_traces import traces_removed
 from ci_budget.edges.sites.sampler import Sampler, sampling
+from ci_budget.edges.sites.step_traces import StepTraces
 from ci_budget.errors import UnmeasuredError
 
 
@@ -108,7 +108,7 @@ class _Session:
     reader: StageReader
     cancel: Cancel
     request: BuildRequest
-    traces: dict[str, StepTrace] = field(default_factory=dict)
+    traces: StepTraces = field(default_factory=StepTraces)
 
     def run(self, gpu: Gpu | None) -> ImageReport:
         prepared, job = self.prepared, self.prepared.job
@@ -117,7 +117,8 @@ class _Session:
             self.buildx.asking_buildkit() as buildkit,
             contextlib.nullcontext() if self.site.enforced else self._traces_removed(name),
         ):
-            self.reader.check_targets()
+            with self.traces.asking():
+                self.reader.check_targets()
             recording, succeeded = self._build(name)
             failure = find_failure(recording, timeout=job.image.timeout, enforced=self.site.enforced)
             self._require_sound(failure)
@@ -145,7 +146,7 @@ class _Session:
     def _traces_removed(self, name: str) -> contextlib.AbstractContextManager[None]:
         bench = self.bench
         root = bench.state if bench.mode.mode == "host" else None
-        return traces_removed(self.engine, [name], steps=self.traces, root=root, cold=not bench.warm)
+        return traces_removed(self.engine, [name], traces=self.traces, root=root, cold=not bench.warm)
 
     def _require_sound(self, failure: Failure | None) -> None:
         """Raises UnmeasuredError where not the build failed, but the place that it was built in."""

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -227,10 +228,16 @@ def test_a_sandbox_on_the_same_disk_falsifies_nothing(
 
 
 def test_a_neighbour_keeps_its_cache_when_a_run_is_killed(project: Project, host: QuietHost, tmp_path: Path) -> None:
+    """Of the killed one's nothing stays but what nobody can tell whose it is: not its copy of the context."""
     neighbour = tmp_path / "neighbour"
     neighbour.mkdir()
     (neighbour / "Dockerfile").write_text("FROM test/busybox\nRUN echo the neighbour of the killed > /n\n")
-    project.write("FROM test/busybox AS a\nRUN echo of the killed > /a\nFROM a\nRUN sleep 300\n", disk=DISK)
+    project.write(
+        "FROM test/busybox AS a\nCOPY context /\nRUN sleep 2 && echo of the killed > /a\nFROM a\nRUN sleep 300\n",
+        disk=DISK,
+    )
+    (project.folder / "context").write_bytes(bytes(MB))
+    before = _sources(host)
     with running_check(project, env=host.env) as check:
         _await(check, "RUN sleep 300")
         host.build(neighbour)
@@ -242,8 +249,20 @@ def test_a_neighbour_keeps_its_cache_when_a_run_is_killed(project: Project, host
     assert project.check(env=host.env).exit_code == 0
 
     cache = host.docker("buildx", "du", "--builder", "default", "--verbose")
-    assert "echo of the killed > /a" not in cache
+    assert "of the killed > /a" not in cache
+    assert "COPY context" not in cache
     assert "from exec /bin/sh -c echo the neighbour of the killed > /n" in cache
+    stayed = _sources(host)
+    assert [stayed[kind] - before[kind] for kind in ("local source for dockerfile", "local source for context")] == [
+        1,  # the neighbour's
+        1,  # its ignore file
+    ]
+
+
+def _sources(host: QuietHost) -> Counter[str]:
+    """How many copies of Dockerfiles and contexts its cache has."""
+    with contextlib.closing(DockerEngine(host.docker_host)) as engine:
+        return Counter(one.description for one in engine.cache_records() if one.kind == "source.local")
 
 
 def _await(check: RunningCheck, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ci_budget.core.measurement.own_records import StepTrace, own_records
+from ci_budget.core.measurement.own_records import StepTrace, loads, own_records
 from ci_budget.edges.engine.facts import CacheRecord
 
 STEPS = [
@@ -14,8 +14,8 @@ STEPS = [
 ]
 
 
-def record(ident: str, description: str, created: float, kind: str = "regular") -> CacheRecord:
-    return CacheRecord(id=ident, kind=kind, size=1, description=description, created=created)
+def record(ident: str, description: str, created: float, kind: str = "regular", used: float = 0.0) -> CacheRecord:
+    return CacheRecord(id=ident, kind=kind, size=1, description=description, created=created, last_used=used)
 
 
 OURS = [
@@ -57,3 +57,61 @@ def test_of_a_heredoc_the_time_decides() -> None:
 
 def test_without_a_step_of_ours_nothing_is_ours() -> None:
     assert own_records([*NAMELESS, *OURS], []) == []
+
+
+LOADS = [
+    StepTrace(name="[internal] load build definition from Dockerfile", started=99.0, completed=99.5),
+    StepTrace(name="[internal] load .dockerignore", started=99.1, completed=99.6),
+    StepTrace(name="[internal] load build context", started=99.2, completed=99.7),
+    StepTrace(name="[context models] load from client", started=99.2, completed=99.7),
+]
+TRANSFERRED = [
+    record("dockerfile", "local source for dockerfile", 99.01, "source.local"),
+    record("ignore", "local source for context", 99.11, "source.local"),
+    record("context", "local source for context", 99.21, "source.local"),
+    record("models", "local source for models", 99.21, "source.local"),
+]
+FOREIGN = record("foreign", "mount / from exec /bin/sh -c make", 98.0)
+
+
+def test_what_was_transferred_before_the_first_step_is_ours() -> None:
+    assert own_records(TRANSFERRED, LOADS) == ["dockerfile", "ignore", "context", "models"]
+
+
+def test_what_was_transferred_is_ours_beside_somebody_else_s_build_too() -> None:
+    later = record("theirs", "local source for context", 104.0, "source.local")
+    assert sorted(own_records([*TRANSFERRED, *OURS, FOREIGN, later], [*LOADS, *STEPS])) == sorted(
+        ["run", "copy", "list", "dockerfile", "ignore", "context", "models"]
+    )
+
+
+def test_of_more_records_or_fewer_than_we_made_transfers_none_is_surely_ours() -> None:
+    theirs = record("theirs", "local source for context", 99.15, "source.local")
+    assert sorted(own_records([*TRANSFERRED, theirs, FOREIGN], LOADS)) == ["dockerfile", "models"]
+    fewer = [one for one in TRANSFERRED if one.id != "ignore"]
+    assert sorted(own_records([*fewer, FOREIGN], LOADS)) == ["dockerfile", "models"]
+
+
+def test_where_an_older_record_was_used_the_new_one_may_be_somebody_else_s() -> None:
+    old = [
+        record("kept", "local source for context", 10.0, "source.local", used=99.9),
+        record("unused", "local source for models", 10.0, "source.local", used=98.0),
+    ]
+    assert sorted(own_records([*TRANSFERRED, FOREIGN], LOADS, old=old)) == ["dockerfile", "models"]
+
+
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [
+        ("[internal] load build definition from web.Dockerfile", "local source for dockerfile"),
+        ("[internal] load .dockerignore", "local source for context"),
+        ("[internal] load build context", "local source for context"),
+        ("[context models] load from client", "local source for models"),
+        ("[context models] load .dockerignore", "local source for models"),
+        ("[internal] load metadata for docker.io/library/debian:13", None),
+        ("[context base] docker-image://debian:13", None),
+        ("[2/4] RUN echo [internal] load build context", None),
+    ],
+)
+def test_what_transfers_something(name: str, description: str | None) -> None:
+    assert loads(name) == description

@@ -12,10 +12,14 @@ _SLACK = 1.0  # seconds between a step's event and its record
 _EXEC = " from exec "
 _FLAGS = re.compile(r"(?:--\S+\s+)*")
 _MARKS = re.compile(r"[\W_]+")
+_LOAD = re.compile(
+    r"\[internal\] load (?:(?P<dockerfile>build definition)|build context|\.dockerignore)"
+    r"|\[context (?P<name>.+)\] load (?:from client|\.dockerignore)"
+)
 
 
 class Record(Protocol):
-    """A record of the build cache; `created` in Unix seconds of the engine's clock."""
+    """A record of the build cache; `created` and `last_used` (0: not yet) in Unix seconds of the engine's clock."""
 
     @property
     def id(self) -> str: ...
@@ -25,30 +29,62 @@ class Record(Protocol):
     def description(self) -> str: ...
     @property
     def created(self) -> float: ...
+    @property
+    def last_used(self) -> float: ...
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StepTrace:
-    """A step that the engine began for us: its name, and when it ran, in Unix seconds of the engine's clock."""
+    """A step that the engine began for us, or a transfer into it: its name, and when it ran, in Unix seconds of the
+    engine's clock; of a transfer, when its record came."""
 
     name: str
     started: float
     completed: float = inf
 
 
-def own_records(fresh: Sequence[Record], steps: Iterable[StepTrace]) -> list[str]:
-    """The ids of those of the records that came during our build that `steps` made.
+def own_records(fresh: Sequence[Record], steps: Iterable[StepTrace], *, old: Sequence[Record] = ()) -> list[str]:
+    """The ids of those of the records that came during our build that `steps` made; `old`: those that were there.
 
     Where each record that names a step names one of ours, nobody else built, and all are ours: copies of the context,
     bases and cache mounts too, which name no step. Otherwise ours are those that name one of our steps and were created
-    while it ran; whose the rest is, nobody can tell, and it stays.
+    while it ran, and what we surely transferred; whose the rest is, nobody can tell, and it stays.
     """
     known = list(steps)
     if not known:
         return []
     named = [record for record in fresh if _names_a_step(record)]
     ours = [record for record in named if any(_made(step, record) for step in known)]
-    return [record.id for record in (fresh if len(ours) == len(named) else ours)]
+    if len(ours) == len(named):
+        return [record.id for record in fresh]
+    return [record.id for record in (*ours, *_transferred(fresh, known, old))]
+
+
+def loads(name: str) -> str | None:
+    """How a record names what the vertex of this name transfers from the client; None where it transfers nothing."""
+    found = _LOAD.match(name)
+    if found is None:
+        return None
+    return f"local source for {found['name'] or ('dockerfile' if found['dockerfile'] else 'context')}"
+
+
+def _transferred(fresh: Sequence[Record], steps: Sequence[StepTrace], old: Sequence[Record]) -> list[Record]:
+    """What we surely transferred: records that came when we did it, as many as we transferred, where no older one was
+    used since, which spares a transfer."""
+    ours = []
+    for description in {loads(step.name) for step in steps} - {None}:
+        transfers = [step for step in steps if loads(step.name) == description]
+        begun = min(step.started for step in transfers)
+        if any(record.description == description and record.last_used >= begun for record in old):
+            continue
+        came = [
+            record
+            for record in fresh
+            if record.description == description
+            and any(step.started <= record.created <= step.completed for step in transfers)
+        ]
+        ours += came if len(came) == len(transfers) else []
+    return ours
 
 
 def _names_a_step(record: Record) -> bool:

@@ -125,6 +125,7 @@ class DockerEngine:
                 size=int(item.get("Size") or 0),
                 description=str(item.get("Description") or ""),
                 created=read_moment(str(item.get("CreatedAt") or "")),
+                last_used=read_moment(str(item.get("LastUsedAt") or "")),
             )
             for item in answer.get("BuildCache") or []
         ]

@@ -50,13 +50,14 @@ class ImageFacts:
 @dataclass(frozen=True, kw_only=True)
 class CacheRecord:
     """A record of the build cache. `kind`: regular, source.local, exec.cachemount, internal, frontend; `description`:
-    the step that made it, where one did; `created` in Unix seconds, 0 where the engine does not say."""
+    the step that made it, where one did; `created`, `last_used`: Unix seconds, 0 where the engine does not say."""
 
     id: str
     kind: str
     size: int
     description: str = ""
     created: float = 0.0
+    last_used: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

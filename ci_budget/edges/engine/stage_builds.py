@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO
 
 from ci_budget.core.measurement.events import BuildEvents, LogLine, Vertex, VertexChange
-from ci_budget.core.measurement.own_records import StepTrace
 from ci_budget.core.measurement.provenance import Lines, step_lines
 from ci_budget.core.measurement.recording import FailedStep, Recording, StageRecord, StepRecord
 from ci_budget.core.stages.step_places import StepPlace
@@ -18,6 +17,7 @@ from ci_budget.edges.build_log import BuildLog
 from ci_budget.edges.engine.buildx import BuildEnd, BuildRequest, Buildx, Cancel
 from ci_budget.edges.progress import Progress
 from ci_budget.edges.sites.sampler import Sampler
+from ci_budget.edges.sites.step_traces import StepTraces
 from ci_budget.errors import UnmeasuredError
 
 _ARCHIVE: tuple[str, ...] = ("--output", "type=oci,dest=-", "--provenance=false")
@@ -68,9 +68,9 @@ class StageBuilder:
         cancel: Cancel,
         timeout: float,
         redact: Callable[[str], str],
-        traces: dict[str, StepTrace] | None = None,
+        traces: StepTraces | None = None,
     ) -> None:
-        """`traces` takes every step that the engine begins, by its digest."""
+        """`traces` hears of all that the engine begins."""
         self._buildx = buildx
         self._request = request
         self._sampler = sampler
@@ -81,7 +81,7 @@ class StageBuilder:
         self._cancel = cancel
         self._deadline = time.monotonic() + timeout
         self._redact = redact
-        self._traces = {} if traces is None else traces
+        self._traces = traces or StepTraces()
         self._seen: set[str] = set()
         self._moments: dict[tuple[str, str], float] = {}
         self._last_lines: dict[str, deque[str]] = {}
@@ -159,10 +159,7 @@ class StageBuilder:
         vertex = change.vertex
         wall = vertex.started if change.kind == "started" else vertex.completed
         self._moments[vertex.digest, change.kind] = _on_our_clock(wall or 0.0)
-        if vertex.started is not None and vertex.is_step:  # the first time: later it comes from the cache
-            trace = self._traces.setdefault(vertex.digest, StepTrace(name=vertex.name, started=vertex.started))
-            if vertex.completed is not None:
-                trace.completed = min(trace.completed, vertex.completed)
+        self._traces.hear(vertex)
         if change.kind == "started" and vertex.is_step and not vertex.cached and vertex.digest not in self._seen:
             self._progress.doing(self._redact(target.shown(vertex)))
         elif change.kind == "started" and vertex.name.startswith("exporting to image"):

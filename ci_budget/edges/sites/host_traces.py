@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from ci_budget.edges.files.whole_file import replace_file
 from ci_budget.edges.sandbox.privileged_container import OWNER
 from ci_budget.edges.signals import shielded
 from ci_budget.edges.sites.host_turns import host_turns_halted
+from ci_budget.edges.sites.step_traces import StepTraces
 from ci_budget.errors import UnmeasuredError
 
 LABEL = "ci-budget"
@@ -34,6 +35,7 @@ _BEAT = 1.0  # seconds
 _LOOK = 0.1  # seconds after which a step that was begun stands in the file
 _LATE = 2.0  # seconds that the engine may go on after the run that it built for was killed
 _PATIENCE = 10.0  # seconds for the engine to end that build
+_SHORT_PATIENCE = 2.0  # seconds for it to end one that was cancelled, and whose client is gone
 _LARGEST = 64 * 2**20
 
 
@@ -59,9 +61,9 @@ class _Before(BaseModel):
 
 @contextlib.contextmanager
 def traces_removed(
-    engine: DockerEngine, names: Sequence[str], *, steps: Mapping[str, StepTrace], root: Path | None, cold: bool
+    engine: DockerEngine, names: Sequence[str], *, traces: StepTraces, root: Path | None, cold: bool
 ) -> Iterator[None]:
-    """After the block: `names` off their images and, of a cold build, the cache records that its `steps` made.
+    """After the block: `names` off their images and, of a cold build, the cache records that its `traces` tell of.
 
     `root`: the state directory, in which it is written down for the next run; None where others may use this engine
     at the same time.
@@ -72,14 +74,14 @@ def traces_removed(
         file.parent.mkdir(parents=True, exist_ok=True)
         _write(file, before)
     try:
-        with _kept_up_to_date(file, before, steps):
+        with _kept_up_to_date(file, before, traces):
             yield
     except BaseException:
         with shielded(), contextlib.suppress(UnmeasuredError):  # what is told is what ended the block
-            _remove(engine, names, before, file, steps.values())
+            _remove(engine, names, before, file, traces.all(), patience=_SHORT_PATIENCE)
         raise
     with shielded():
-        _remove(engine, names, before, file, steps.values())
+        _remove(engine, names, before, file, traces.all(), patience=_SHORT_PATIENCE)
 
 
 def mend_host(root: Path, engine: DockerEngine) -> bool:
@@ -117,32 +119,34 @@ def _remove(
     names: Sequence[str],
     before: _Before,
     file: Path | None,
-    steps: Collection[StepTrace],
+    steps: Sequence[StepTrace],
     *,
-    patience: float = 0.0,
+    patience: float,
 ) -> None:
-    """Raises UnmeasuredError, and keeps the file, where the engine does not answer."""
+    """What is in use after `patience` seconds stays. Raises UnmeasuredError, and keeps the file, where the engine does
+    not answer."""
     for name in names:
         engine.remove_image(name)
     deadline = time.monotonic() + patience
     while before.cold and (made := _made(engine, before, steps)):
         engine.drop_cache_records(made)
-        if time.monotonic() > deadline:  # what is in use stays
+        if time.monotonic() > deadline:
             break
         time.sleep(0.2)
     if file is not None:
         file.unlink(missing_ok=True)
 
 
-def _made(engine: DockerEngine, before: _Before, steps: Collection[StepTrace]) -> Sequence[str]:
+def _made(engine: DockerEngine, before: _Before, steps: Sequence[StepTrace]) -> Sequence[str]:
     """The cache records that our steps made since `before`."""
-    there = set(before.records)
-    return own_records([record for record in engine.cache_records() if record.id not in there], steps)
+    there, records = set(before.records), engine.cache_records()
+    old, fresh = ([record for record in records if (record.id in there) == known] for known in (True, False))
+    return own_records(fresh, steps, old=old)
 
 
 @contextlib.contextmanager
-def _kept_up_to_date(file: Path | None, before: _Before, steps: Mapping[str, StepTrace]) -> Iterator[None]:
-    """During the block the file's time stamp goes on, and it tells the `steps`."""
+def _kept_up_to_date(file: Path | None, before: _Before, traces: StepTraces) -> Iterator[None]:
+    """During the block the file's time stamp goes on, and it tells the `traces`."""
     if file is None:
         yield
         return
@@ -152,7 +156,7 @@ def _kept_up_to_date(file: Path | None, before: _Before, steps: Mapping[str, Ste
         told: list[_Step] = []
         touched = time.monotonic()
         while not stop.wait(_LOOK):
-            now = [_step(one) for one in list(steps.values())]
+            now = [_step(one) for one in traces.all()]
             with contextlib.suppress(OSError):  # the disk is full: then what is told is older
                 if now != told:
                     _write(file, before.model_copy(update={"steps": now}))
