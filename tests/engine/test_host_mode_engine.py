@@ -227,9 +227,12 @@ def test_a_sandbox_on_the_same_disk_falsifies_nothing(
     assert done.metric("peak_disk")["value"] is None
 
 
-def test_a_neighbour_keeps_its_cache_when_a_run_is_killed(project: Project, host: QuietHost, tmp_path: Path) -> None:
-    """Of the killed one's nothing stays but what nobody can tell whose it is: not its copy of the context."""
-    neighbour = tmp_path / "neighbour"
+def test_a_neighbour_keeps_its_cache_when_a_run_is_killed(host: QuietHost, tmp_path: Path) -> None:
+    """Of the killed one's nothing stays but what nobody can tell whose it is: not its copy of the context.
+
+    Folders of one name share their copies in the engine: these two have names of their own.
+    """
+    neighbour, project = tmp_path / "neighbour-of-the-killed", Project(folder=tmp_path / "the-killed")
     neighbour.mkdir()
     (neighbour / "Dockerfile").write_text("FROM test/busybox\nRUN echo the neighbour of the killed > /n\n")
     project.write(
