@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -205,6 +206,8 @@ def _become_root(options: CheckOptions, plan: CheckPlan, target: Path, history: 
     disk = plan.jobs[0][0].disk
     if os.geteuid() == 0 or disk.mode == "host" or options.warm or plan.on_builders:
         return
+    with contextlib.suppress(UnmeasuredError):
+        state_directory()  # the user's own is made by the user, not by root
     names = [*VARIABLES, *(name for job, _ in plan.jobs for name in environment_names(job.image))]
     if sudo_works():
         rerun_as_root(names)

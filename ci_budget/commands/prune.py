@@ -31,7 +31,7 @@ from ci_budget.edges.sandbox.privileged_container import (
 from ci_budget.edges.sandbox.privileges import rerun_as_root, sudo_works
 from ci_budget.edges.sites.build_site import open_host_engine
 from ci_budget.edges.sites.disk_mode import own_platform
-from ci_budget.edges.sites.state import ROOT_STATE, state_directory
+from ci_budget.edges.sites.state import root_state, state_directory
 from ci_budget.errors import ConfigError, ExitCode, UnmeasuredError
 
 _DOCKER_IMAGE = "docker-image://"
@@ -56,7 +56,8 @@ def run_prune(options: PruneOptions) -> int:
 
 def _prune_for_root(options: PruneOptions, host: DockerEngine | None) -> int:
     """What sandboxes left that ran in a privileged container: it is root's, and goes the way it came."""
-    if not ROOT_STATE.is_dir():
+    roots = root_state()
+    if not roots.is_dir():
         return ExitCode.OK
     problem = container_problem(host)
     if host is not None and problem is None:
@@ -65,11 +66,11 @@ def _prune_for_root(options: PruneOptions, host: DockerEngine | None) -> int:
         done = prune_in_container(host, sandbox_image=_sandbox_image(options.config), arguments=arguments)
         if done is not None:
             click.echo(plain_lines(done.stderr.decode("utf-8", "replace")), err=True, nl=False)
-            click.echo(f"In {ROOT_STATE}, through a privileged container:\n{plain_lines(done.text)}")
+            click.echo(f"In {roots}, through a privileged container:\n{plain_lines(done.text)}")
             click.echo("On the engine, and in this user's own state:")
             return ExitCode.OK if done.exit_code == ExitCode.OK else ExitCode.UNMEASURED
         problem = "the engine has no image to start a privileged container from (a check makes one)"
-    click.echo(f"not looked at: {ROOT_STATE} is root's, and {problem}", err=True)
+    click.echo(f"not looked at: {roots} is root's, and {problem}", err=True)
     return ExitCode.OK
 
 

@@ -33,7 +33,7 @@ from ci_budget.edges.files.report_files import RELEASE_NAME, find_reports, read_
 from ci_budget.edges.github import read_context
 from ci_budget.edges.history.address import Address, history_address, kept_by_root
 from ci_budget.edges.history.database import History, open_history
-from ci_budget.edges.sites.state import state_directory
+from ci_budget.edges.sites.state import root_state, state_directory
 from ci_budget.errors import ExitCode, UnmeasuredError
 
 
@@ -49,8 +49,8 @@ def run_report(options: ReportOptions, now: datetime | None = None) -> int:
     repository = options.repository if options.repository is not None else read_context(os.environ).repository or ""
     if options.imports:
         _import(options.imports, address, repository)
-    elif url is None and "CI_BUDGET_STATE" not in os.environ:
-        address = kept_by_root(address)
+    elif url is None:
+        address = kept_by_root(address, root_state())
     with open_history(address, repository, write=False) as history:
         overview = _overview(history, address, repository, options, int((now or datetime.now(UTC)).timestamp()))
         views = _views(history, overview) if options.html is not None else {}

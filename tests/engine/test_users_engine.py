@@ -158,7 +158,8 @@ def test_a_user_with_sudo_gets_the_sandbox(project: Project, sudoer: User, lefto
         secrets=["id=TOKEN"],
     )
     output = project.folder.parent / "output.md"
-    sudoer.env.update(FROM_ENVIRONMENT="given", TOKEN="secret-given")
+    state = project.folder.parent / "home" / "ci-budget-state"
+    sudoer.env.update(FROM_ENVIRONMENT="given", TOKEN="secret-given", CI_BUDGET_STATE=str(state))
 
     done = sudoer.check(project, "--format", "markdown", "--output", str(output))
 
@@ -170,6 +171,9 @@ def test_a_user_with_sudo_gets_the_sandbox(project: Project, sudoer: User, lefto
     assert len(written) > 4
     assert {path.stat().st_uid for path in written} == {sudoer.uid}
     assert "secret-given" not in done.stdout + done.stderr + output.read_text()
+    assert {path.name for path in state.iterdir()} >= {"root"}
+    met = [path for path in (state, *state.rglob("*")) if not path.is_relative_to(state / "root")]
+    assert {path.stat().st_uid for path in met} == {sudoer.uid}
 
 
 def test_several_images_end_as_the_worst(project: Project, leftovers: LeftoverWatch) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from ci_budget.commands.history_recording import record_check
-from ci_budget.edges.history import address as addresses
 from ci_budget.edges.history.address import Address, history_address, kept_by_root
 from ci_budget.edges.history.database import open_history
 from ci_budget.errors import ConfigError, UnmeasuredError
@@ -134,14 +133,13 @@ def test_a_url_that_cannot_be_used_is_not_quoted(url: str, tmp_path: Path) -> No
     assert "secret" not in str(found.value)
 
 
-def test_runs_of_root_are_found_by_a_user_who_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_root_are_found_by_a_user_who_has_none(tmp_path: Path) -> None:
     system, own = tmp_path / "var", tmp_path / "home"
-    monkeypatch.setattr(addresses, "SYSTEM_STATE", system)
     for folder in (system, own):
         folder.mkdir()
     mine = history_address(None, own)
-    assert kept_by_root(mine) == mine
+    assert kept_by_root(mine, system) == mine
     (system / "history.sqlite").touch()
-    assert kept_by_root(mine).file == system / "history.sqlite"
+    assert kept_by_root(mine, system).file == system / "history.sqlite"
     (own / "history.sqlite").touch()
-    assert kept_by_root(mine) == mine
+    assert kept_by_root(mine, system) == mine

@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ci_budget.errors import ConfigError
 
 FILE_NAME: Final = "history.sqlite"
-SYSTEM_STATE: Final = Path("/var/lib/ci-budget")
 VARIABLES: Final = (
     "PGPASSWORD", "PGPASSFILE", "PGUSER", "PGHOST", "PGPORT", "PGDATABASE", "PGSSLMODE", "PGSSLROOTCERT",
 )  # fmt: skip
@@ -71,9 +70,10 @@ def history_address(url: str | None, state: Path) -> Address:
     )
 
 
-def kept_by_root(address: Address) -> Address:
-    """For a reader: the history of root's runs (a sandbox needs root) where this user's own does not exist."""
-    system = SYSTEM_STATE / FILE_NAME
+def kept_by_root(address: Address, state: Path) -> Address:
+    """For a reader: the history of root's runs (a sandbox needs root), whose state directory is `state`, where this
+    user's own does not exist."""
+    system = state / FILE_NAME
     if address.file is None or address.file.exists() or not _is_readable(system):
         return address
     return Address(shown=str(system), file=system)

@@ -34,7 +34,7 @@ from ci_budget.edges.sandbox.privileges import sudo_works
 from ci_budget.edges.sites.build_site import open_host_engine
 from ci_budget.edges.sites.disk_mode import choose_mode
 from ci_budget.edges.sites.leftovers import find_leftovers
-from ci_budget.edges.sites.state import ROOT_STATE, state_directory
+from ci_budget.edges.sites.state import root_state, state_directory
 from ci_budget.errors import UnmeasuredError
 
 _START_ENGINE = "sudo systemctl start docker; or name another engine with DOCKER_HOST or `docker context use`"
@@ -155,12 +155,13 @@ def _leftovers(host: DockerEngine | None) -> Leftovers:
 
 def _roots_sandboxes(own: Path) -> str | None:
     """What this user cannot tell from a leftover: sandboxes that were made by sudo, or in a privileged container."""
-    if os.geteuid() == 0 or own == ROOT_STATE:
+    roots = root_state()
+    if os.geteuid() == 0 or own == roots:
         return None
     with contextlib.suppress(OSError):
-        count = len(list((ROOT_STATE / "sandboxes").glob("????????")))
+        count = len(list((roots / "sandboxes").glob("????????")))
         what = f"{count} sandbox{'' if count == 1 else 'es'}"
-        return f"of {what} in {ROOT_STATE} only root sees whether anybody owns them" if count else None
+        return f"of {what} in {roots} only root sees whether anybody owns them" if count else None
     return None
 
 

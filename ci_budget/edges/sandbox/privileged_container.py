@@ -21,7 +21,7 @@ from ci_budget.edges.github import runner_folders
 from ci_budget.edges.processes import Completed, run
 from ci_budget.edges.sandbox.loop_filesystem import mounts_below
 from ci_budget.edges.sandbox.privileges import ENTERED, kept_names
-from ci_budget.edges.sites.state import ROOT_STATE, RUN_ROOT
+from ci_budget.edges.sites.state import ROOT_STATE, RUN_ROOT, root_state
 from ci_budget.errors import UnmeasuredError
 
 OWNER = "ci-budget.owner"
@@ -98,7 +98,8 @@ def _container_words(
             words.append(f"--volume={path}:{path}:ro")
     words += [f"--env={name}" for name in kept_names(also_kept)]
     words += [f"--env=DOCKER_HOST={host.docker_host}", f"--env={ENTERED}=container"]
-    words += [f"--env=SUDO_UID={os.getuid()}", f"--env=SUDO_GID={os.getgid()}"]
+    # buildx makes what it writes in the user's folder the user's, where it takes itself to be run by sudo.
+    words += [f"--env=SUDO_UID={os.getuid()}", f"--env=SUDO_GID={os.getgid()}", "--env=SUDO_COMMAND=ci-budget"]
     return [*words, image, *arguments]
 
 
@@ -108,7 +109,7 @@ def drop_inherited_mounts() -> None:
     They would keep those sandboxes' disks busy as long as this container runs.
     """
     if os.environ.get(ENTERED) == "container":
-        for point in mounts_below(ROOT_STATE / "sandboxes"):
+        for point in mounts_below(root_state() / "sandboxes"):
             run(["umount", "--lazy", point], check=False)
 
 
@@ -146,7 +147,9 @@ def _own_image(host: DockerEngine, say: Callable[[str], None]) -> str:
 def _mounted(paths: Sequence[Path]) -> list[Path]:
     """Absolute folders and sockets without repetition; one inside another is left out."""
     wanted: list[Path] = []
-    named = [Path(os.environ[name]) for name in ("SSH_AUTH_SOCK", "CI_BUDGET_STATE") if os.environ.get(name)]
+    named = [
+        Path(os.environ[name]) for name in ("SSH_AUTH_SOCK", "CI_BUDGET_STATE", "BUILDX_CONFIG") if os.environ.get(name)
+    ]
     named += runner_folders(os.environ)
     docker_config = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     for path in sorted({path.absolute() for path in (*paths, *named, docker_config)}):

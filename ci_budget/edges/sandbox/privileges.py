@@ -15,9 +15,9 @@ from ci_budget.edges.processes import run
 from ci_budget.errors import UnmeasuredError
 
 _KEPT = (
-    "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "SSH_AUTH_SOCK", "NO_COLOR", "TERM", "CI", "COLUMNS",
+    "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "BUILDX_CONFIG", "SSH_AUTH_SOCK", "NO_COLOR", "TERM",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "PYTHONPATH",
+    "CI", "COLUMNS", "PYTHONPATH",
 )  # fmt: skip
 ENTERED = "CI_BUDGET_ENTERED_BY"
 _KEPT_PREFIXES = ("CI_BUDGET_", *VARIABLE_PREFIXES)

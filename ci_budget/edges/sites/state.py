@@ -21,17 +21,12 @@ ROOT_STATE = Path("/var/lib/ci-budget")
 
 
 def state_directory() -> Path:
-    """`$CI_BUDGET_STATE`, else /var/lib/ci-budget for root, else the user's state folder; created when missing."""
-    named = os.environ.get("CI_BUDGET_STATE")
-    if named:
-        path = Path(named)
-        if "ci-budget" not in str(path):
-            path = path / "ci-budget"
-    elif os.geteuid() == 0:
-        path = ROOT_STATE
+    """`$CI_BUDGET_STATE`, else the user's state folder, for root `root_state`; created when missing."""
+    if os.geteuid() == 0:
+        path = root_state()
     else:
         home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        path = Path(home) / "ci-budget"
+        path = _named() or Path(home) / "ci-budget"
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o755)
     except OSError as error:
@@ -40,6 +35,26 @@ def state_directory() -> Path:
             mend="Set CI_BUDGET_STATE to a folder on a local disk that you may write.",
         ) from error
     return path
+
+
+def root_state() -> Path:
+    """The state directory of runs that are, or become, root: /var/lib/ci-budget or `$CI_BUDGET_STATE`; where that is a
+    user's, `root` in it, so that the user's own runs meet nothing there that is not theirs."""
+    named = _named()
+    if named is None:
+        return ROOT_STATE
+    with contextlib.suppress(OSError):
+        if next(path for path in (named, *named.parents) if path.exists()).stat().st_uid != 0:
+            return named / "root"
+    return named
+
+
+def _named() -> Path | None:
+    named = os.environ.get("CI_BUDGET_STATE")
+    if not named:
+        return None
+    path = Path(named) if "ci-budget" in named else Path(named) / "ci-budget"
+    return path.absolute()
 
 
 @dataclass(frozen=True, kw_only=True)
