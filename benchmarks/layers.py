@@ -25,9 +25,11 @@ LAYERS = 6
 _FALLBACK = """
 import os, sys, time
 from ci_budget.core.inventory.packages import is_package_record
+from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.layers.image_archives import read_saved
 started = time.monotonic()
-found = read_saved(os.environ["DOCKER_HOST"], sys.argv[1], is_package_record).layers
+saving = DockerEngine(os.environ["DOCKER_HOST"]).saved(sys.argv[1])
+found = read_saved(saving, sys.argv[1], is_package_record).layers
 print(time.monotonic() - started, sum(layer.size for layer in found.layers))
 """
 

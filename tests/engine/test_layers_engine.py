@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +25,7 @@ from ci_budget.core.layers.waste import measure_waste
 from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.layers.engine_layers import EngineLayers
 from ci_budget.edges.layers.image_archives import read_archive, read_oci_folder, read_saved
+from ci_budget.errors import UnmeasuredError
 from tests.engine_access import CLONE, Engine
 
 pytestmark = pytest.mark.beside
@@ -79,6 +84,44 @@ def from_folders(name: str) -> ImageLayers:
         connection.close()
 
 
+def from_stream(name: str, address: str | None = None) -> ImageLayers:
+    with contextlib.closing(DockerEngine(address or os.environ["DOCKER_HOST"])) as connection:
+        return read_saved(connection.saved(name), name, nothing).layers
+
+
+@contextlib.contextmanager
+def tcp_address(path: str) -> Iterator[str]:
+    """The engine behind this socket as one that is reached by TCP."""
+
+    class Forwarder(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.socket(socket.AF_UNIX) as inner:
+                inner.connect(path)
+                back = threading.Thread(target=pass_on, args=(inner, self.request))
+                back.start()
+                pass_on(self.request, inner)
+                back.join()
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Forwarder) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"tcp://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(2**16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
 def same(found: ImageLayers) -> ImageLayers:
     return replace(found, source="")
 
@@ -87,8 +130,15 @@ class TestSources:
     """One image from all of them: the same entries, sizes, history and id."""
 
     def test_the_directories_and_the_stream_of_save(self, layers: ImageLayers) -> None:
-        streamed = read_saved(os.environ["DOCKER_HOST"], NAME, nothing).layers
+        streamed = from_stream(NAME)
         assert (layers.source, streamed.source) == ("the engine's layer directories", "docker save")
+        assert same(streamed) == same(layers)
+
+    def test_an_engine_that_is_no_local_socket(self, engine: Engine, layers: ImageLayers) -> None:
+        with tcp_address(engine.docker_host.removeprefix("unix://")) as address:
+            streamed = from_stream(NAME, address)
+            with pytest.raises(UnmeasuredError, match=r"the image test/none cannot be saved: .*test/none"):
+                from_stream("test/none", address)
         assert same(streamed) == same(layers)
 
     def test_archives_and_layouts(self, engine: Engine, layers: ImageLayers, tmp_path: Path) -> None:

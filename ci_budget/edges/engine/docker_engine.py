@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import docker
 import docker.errors
@@ -12,6 +12,7 @@ import docker.types
 
 from ci_budget.core.prune_plan import CacheEntry, StoredImage
 from ci_budget.edges.engine.facts import CacheRecord, ContainerEnd, EngineFacts, ImageFacts, read_image, read_unstarted
+from ci_budget.edges.engine.saved_images import saved_image
 from ci_budget.edges.engine.storage import cache_entries, read_moment, stored_images
 from ci_budget.errors import UnmeasuredError
 
@@ -90,6 +91,10 @@ class DockerEngine:
         with _explained(f"asking for the history of {reference}"):
             found = cast("Any", self._client.api).history(reference)
         return tuple(str(step.get("CreatedBy") or step.get("Comment") or "") for step in reversed(found))
+
+    def saved(self, reference: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+        """Opens the archive of a local image, as `docker save` prints it; raises UnmeasuredError as `saved_image`."""
+        return saved_image(self.docker_host, str(self._client.api.api_version), reference)
 
     def tag(self, reference: str, name: str) -> None:
         """Give an image one more name (`repository:tag`)."""

@@ -1,4 +1,4 @@
-"""A local image's layers: from the engine's own directories where they can be read, else from `docker save`."""
+"""A local image's layers: from the engine's own directories where they can be read, else from its archive."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class EngineLayers:
         )
 
     def _saved(self, facts: ImageFacts, wanted: Callable[[str], bool]) -> ImageContents:
-        return read_saved(self._engine.docker_host, facts.id, wanted)
+        return read_saved(self._engine.saved(facts.id), facts.id, wanted)
 
     def _from_folders(self, facts: ImageFacts, folders: tuple[str, ...]) -> ImageContents:
         config = _stored_config(facts, folders)

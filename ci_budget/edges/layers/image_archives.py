@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import posixpath
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import IO, cast
 
 from ci_budget.core.layers.image_config import (
     LARGEST_DOCUMENT,
@@ -37,12 +36,9 @@ from ci_budget.edges.layers.layer_archives import (
     members,
     read_layer,
 )
-from ci_budget.edges.processes import running
 from ci_budget.errors import UnmeasuredError
 
 _MOST_DOCUMENTS = 64 * 2**20
-_SAVE_ENDS_WITHIN = 60.0
-_PIPE = 2**20  # the most without a right
 _INDEX_DEPTH = 4
 _MOST_MEMBERS = 100_000
 
@@ -61,26 +57,22 @@ class ImageContents:
 
 
 def read_saved(
-    docker_host: str, image: str, wanted: Callable[[str], bool], limits: ArchiveLimits = LIMITS
+    saving: AbstractContextManager[IO[bytes]],
+    image: str,
+    wanted: Callable[[str], bool],
+    limits: ArchiveLimits = LIMITS,
 ) -> ImageContents:
-    """A local image from the stream of `docker save`: what always works, and reads every byte of the image.
+    """A local image from its archive, which `saving` opens: what always works, and reads every byte of the image.
 
     Raises UnmeasuredError when the engine cannot save it.
     """
-    with running(["docker", "--host", docker_host, "save", image]) as saving:
-        with suppress(OSError):  # a user may be at the limit of all pipes
-            fcntl.fcntl(saving.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
+    with saving as stream:
         try:
-            found = _read_tar(cast("Source", saving.stdout), wanted, limits)
+            found = _read_tar(stream, wanted, limits)
         except UnmeasuredError as error:
-            if saving.wait(1.0):
-                said = saving.stderr.read(4000).decode("utf-8", "replace").strip()
-                raise UnmeasuredError(f"the image {image} cannot be saved: {said}") from error
             raise UnmeasuredError(f"the saved image {image} cannot be read: {error.what}") from error
-        while saving.stdout.read(LARGEST_DOCUMENT):
+        while stream.read(LARGEST_DOCUMENT):
             pass
-        if saving.wait(_SAVE_ENDS_WITHIN) != 0:
-            raise UnmeasuredError(f"saving the image {image} failed")
     return found.image("docker save", platform=None)
 
 
