@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from ci_budget import __version__
-from ci_budget.commands.image_evidence import complete_report
 from ci_budget.commands.measuring import Workbench
 from ci_budget.commands.preparation import PreparedImage
+from ci_budget.commands.report_completion import complete_report
 from ci_budget.core.inventory.packages import is_package_record
 from ci_budget.core.measurement.measured_image import assemble_metrics, assemble_stages, find_failure
 from ci_budget.core.measurement.recording import METHOD, BuiltStage, Recording

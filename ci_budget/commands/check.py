@@ -34,6 +34,7 @@ from ci_budget.core.records.report import ImageReport, Metric, metric_unit
 from ci_budget.core.text.plain_text import plain_lines
 from ci_budget.edges import signals
 from ci_budget.edges.engine.docker_engine import START_ENGINE, DockerEngine
+from ci_budget.edges.engine.host_engine import open_host_engine
 from ci_budget.edges.engine.stage_images import export_archive, load_into_host, push_image
 from ci_budget.edges.files.baseline_inventories import InventoryPlace
 from ci_budget.edges.files.config_file import repository_root
@@ -45,7 +46,6 @@ from ci_budget.edges.progress import Progress
 from ci_budget.edges.sandbox.private_sandbox import mend
 from ci_budget.edges.sandbox.privileged_container import container_problem, drop_inherited_mounts, rerun_in_container
 from ci_budget.edges.sandbox.privileges import give_to_caller, rerun_as_root, sudo_works
-from ci_budget.edges.sites.build_site import open_host_engine
 from ci_budget.edges.sites.disk_mode import DiskMode, choose_mode, own_platform
 from ci_budget.edges.sites.disk_room import NoRoomError
 from ci_budget.edges.sites.host_traces import mend_host

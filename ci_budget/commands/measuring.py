@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ci_budget import __version__
-from ci_budget.commands.image_evidence import complete_report
 from ci_budget.commands.preflight import disk_needs
 from ci_budget.commands.preparation import PreparedImage
+from ci_budget.commands.report_completion import complete_report
 from ci_budget.commands.stage_reading import REPOSITORY, StageReader
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.measurement.measured_image import assemble_metrics, assemble_stages, find_failure

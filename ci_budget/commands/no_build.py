@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from ci_budget import __version__
 from ci_budget.commands.image_evidence import read_evidence
 from ci_budget.commands.preparation import ImageJob
+from ci_budget.commands.stored_findings import add_stored_findings
 from ci_budget.core.gate.image_limits import MetricLimits
 from ci_budget.core.gate.limits import DecidedLimits
 from ci_budget.core.inventory.model import Inventory
@@ -55,7 +56,7 @@ def measure_stored(
         if wanted is not None and not fits(image.platform, wanted):
             raise UnmeasuredError(f"{reference} is an image for {image.platform or 'no platform'}, not for {wanted}")
         contents = read_registry_image(reference, image, is_package_record, say=say)
-        evidence = read_evidence(contents, None, [])
+        evidence = read_evidence(contents)
     except UnmeasuredError as error:
         return unmeasured_image(job.name, job.files.parsed.file, job.image.target, None, error), None
     size = sum(layer.size for layer in contents.layers.layers)
@@ -73,7 +74,7 @@ def measure_stored(
         stages=_stages(job, decided),
         notes=[f"nothing was built: this is {reference.name}@{image.digest} as it lies in the registry"],
     )
-    return report, evidence.inventory
+    return add_stored_findings(report, evidence, job.ignored), evidence.inventory
 
 
 def _metrics(image: StoredImage, size: int, wasted: int, limits: Mapping[str, MetricLimits]) -> Metrics:

@@ -20,6 +20,7 @@ from ci_budget.core.stages.references import parse_reference
 from ci_budget.core.text.plain_text import plain_lines
 from ci_budget.core.text.units import format_size
 from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.engine.host_engine import open_host_engine
 from ci_budget.edges.files.config_file import ImageFiles, check_files
 from ci_budget.edges.host.pruning import Storeroom
 from ci_budget.edges.sandbox.privileged_container import (
@@ -29,7 +30,6 @@ from ci_budget.edges.sandbox.privileged_container import (
     prune_in_container,
 )
 from ci_budget.edges.sandbox.privileges import rerun_as_root, sudo_works
-from ci_budget.edges.sites.build_site import open_host_engine
 from ci_budget.edges.sites.disk_mode import own_platform
 from ci_budget.edges.sites.state import root_state, state_directory
 from ci_budget.errors import ConfigError, ExitCode, UnmeasuredError

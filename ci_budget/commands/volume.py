@@ -17,11 +17,11 @@ from ci_budget.core.volume.creation import VolumeWish, find_obstacles, moving_ad
 from ci_budget.core.volume.snapshot import find_snapshot_obstacle, plan_snapshot
 from ci_budget.core.volume.steps import render_steps
 from ci_budget.edges.engine.host_daemon import config_file, read_config
+from ci_budget.edges.engine.host_engine import open_host_engine
 from ci_budget.edges.host.filesystem import read_usage
 from ci_budget.edges.host.volumes import carry_out, gather_volume_facts, volume_below
 from ci_budget.edges.processes import run
 from ci_budget.edges.sandbox.privileges import rerun_as_root, sudo_works
-from ci_budget.edges.sites.build_site import open_host_engine
 from ci_budget.errors import ExitCode, UnmeasuredError
 
 _FILE = Path("/var/lib/ci-budget-docker.ext4")

@@ -111,7 +111,7 @@ def test_the_whole_text() -> None:
 
 
 def test_short_lists_say_what_they_leave_out() -> None:
-    text = render_explanation_text(explain_inventory("app", sample()), top=2)
+    text = render_explanation_text(explain_inventory("app", sample()), report(), top=2)
     assert "  and 1 more (--top shows more)\n" in text
     assert "usr/lib/base.so" not in text
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ci_budget.core.config.model import IgnoredFinding
 from ci_budget.core.findings.rule import Evidence, Rule
 from ci_budget.core.findings.rules import (
     apt_leftovers,
@@ -28,6 +27,9 @@ from ci_budget.core.findings.rules import (
     venv_copy,
 )
 from ci_budget.core.records.report import Finding
+
+if TYPE_CHECKING:
+    from ci_budget.core.config.model import IgnoredFinding
 
 ALL: Final[tuple[Rule, ...]] = (
     model_weights.RULE,

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from ci_budget.core.dockerfile.instructions import Dockerfile, Instruction
 from ci_budget.core.findings.ignore_lines import ContextUse
 from ci_budget.core.findings.names import RuleName
+from ci_budget.core.inventory.explanation import readable_command
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.layers.model import ImageLayers, Kind
 from ci_budget.core.layers.waste import Waste
@@ -54,12 +55,13 @@ class Evidence:
     """Everything the rules may look at.
 
     `image`, `waste` and `inventory` are None where the image could not be read, `context` where nothing is known of
-    the build context. `report` is that of the image as far as it is measured: steps, timeline, metrics, bases.
+    the build context, `dockerfile` and `plan` where the image was not built here. `report` is that of the image as far
+    as it is measured: steps, timeline, metrics, bases.
     """
 
     report: ImageReport
-    dockerfile: Dockerfile
-    plan: StagePlan
+    dockerfile: Dockerfile | None = None
+    plan: StagePlan | None = None
     image: ImageLayers | None = None
     waste: Waste | None = None
     inventory: Inventory | None = None
@@ -112,7 +114,7 @@ class Evidence:
     def _places(self) -> Mapping[int, Place]:
         history = self.image.history if self.image is not None else ()
         return {
-            step.layer: Place(stage=step.stage, line=step.line, command=_readable(step.created_by))
+            step.layer: Place(stage=step.stage, line=step.line, command=readable_command(step.created_by))
             for step in history
             if step.layer is not None
         }
@@ -133,14 +135,17 @@ class Evidence:
     def _instructions(self) -> Mapping[tuple[str | None, int | None], Instruction]:
         return {
             (stage.name, step.line): step.instruction
-            for stage in self.plan.stages
+            for stage in (self.plan.stages if self.plan is not None else ())
             for step in stage.steps
             if not step.is_trigger
         }
 
     @cached_property
     def chain(self) -> tuple[PlannedStage, ...]:
-        """The stages whose steps end up in the image: the target and those it starts from, lowest first."""
+        """The stages whose steps end up in the image: the target and those it starts from, lowest first; none of an
+        image that was not built here."""
+        if self.plan is None:
+            return ()
         stage = self.plan.stages[self.plan.target]
         found = [stage]
         while True:
@@ -149,6 +154,11 @@ class Evidence:
                 return tuple(reversed(found))
             stage = self.plan.stages[source]
             found.append(stage)
+
+    @property
+    def base(self) -> str:
+        """The external image that this one starts from, as the Dockerfile names it; `BASE` where none is known."""
+        return one_line(self.chain[0].base) if self.chain else "BASE"
 
     def step_report(self, place: Place) -> StepReport | None:
         """What was measured of the step at a place."""
@@ -209,7 +219,7 @@ def make_finding(
         severity="note" if quiet else weigh(size, whole),
         bytes=size,
         stage=place.stage,
-        file=evidence.plan.file if place.line is not None else None,
+        file=evidence.plan.file if evidence.plan is not None and place.line is not None else None,
         line=place.line,
         message=one_line(message),
         mend=mend,
@@ -239,9 +249,3 @@ def name_some(names: Sequence[str], most: int = 3) -> str:
     """`a, b, c and 4 more`."""
     shown = ", ".join(one_line(shorten(name, 80)) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
-
-
-def _readable(created_by: str) -> str:
-    """A history entry as an instruction: without the builder's own words around it."""
-    text = created_by.removeprefix("/bin/sh -c ").removeprefix("#(nop) ").removesuffix("# buildkit").strip()
-    return f"RUN {text}" if created_by.startswith("/bin/sh -c ") and not created_by.startswith("/bin/sh -c #") else text

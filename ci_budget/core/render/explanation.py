@@ -35,7 +35,7 @@ class _List:
 
 def render_explanation_text(
     found: Explanation,
-    report: ImageReport | None = None,
+    report: ImageReport,
     *,
     top: int = 15,
     width: int = 100,
@@ -53,7 +53,7 @@ def render_explanation_text(
         console.print(Text(escape_terminal(text, ascii_only=ascii_only), style=style))
 
     say(found.name, "bold")
-    for line in _summary(found.inventory):
+    for line in [*_summary(found.inventory), *(f"note: {note}" for note in report.notes)]:
         say(f"  {line}")
     for one in [*_lists(found, top), *_disk(report, top)]:
         console.print()
@@ -72,23 +72,23 @@ def render_explanation_text(
         console.print(table)
         if one.left:
             say(f"  and {one.left:,} more (--top shows more)")
-    findings = _findings(report)
-    if findings:
+    if report.findings:
         console.print()
         say("What to do about it", "bold")
-        for finding in findings[:top]:
+        for finding in report.findings[:top]:
             say(f"  {_told(finding)}")
     console.print()
     say(f"Next: {_next(found, report)}")
     return "\n".join(line.rstrip() for line in silence_commands(out.getvalue()).split("\n"))
 
 
-def render_explanation_markdown(found: Explanation, report: ImageReport | None = None, *, top: int = 15) -> str:
+def render_explanation_markdown(found: Explanation, report: ImageReport, *, top: int = 15) -> str:
     """The explanation as GitHub's Markdown; whatever comes from the image is escaped."""
     lines = [
         f"## {escape_markdown(found.name)}",
         "",
         *(f"- {escape_markdown(one)}" for one in _summary(found.inventory)),
+        *(f"- note: {escape_markdown(note)}" for note in report.notes),
     ]
     for one in [*_lists(found, top), *_disk(report, top)]:
         lines += ["", f"### {one.title}", ""]
@@ -99,14 +99,13 @@ def render_explanation_markdown(found: Explanation, report: ImageReport | None =
             lines.append(f"| {' | '.join(cells)} |")
         if one.left:
             lines += ["", f"and {one.left:,} more"]
-    findings = _findings(report)
-    if findings:
+    if report.findings:
         lines += ["", "### What to do about it", ""]
-        lines += [f"- {escape_markdown(_told(finding))}" for finding in findings[:top]]
+        lines += [f"- {escape_markdown(_told(finding))}" for finding in report.findings[:top]]
     return "\n".join(lines) + "\n"
 
 
-def render_explanation_json(found: Explanation, report: ImageReport | None = None) -> str:
+def render_explanation_json(found: Explanation, report: ImageReport) -> str:
     """Everything in bytes, ended by a line break. `layer` is an index, the lowest 0."""
     inventory = found.inventory
     data: dict[str, Any] = {
@@ -137,8 +136,9 @@ def render_explanation_json(found: Explanation, report: ImageReport | None = Non
         "same_content": None
         if inventory.same_content is None
         else [one.model_dump(mode="json") for one in found.same_content],
-        "build_steps": [one.model_dump(mode="json") for one in (report.steps if report is not None else ())],
-        "findings": [one.model_dump(mode="json") for one in _findings(report)],
+        "build_steps": [one.model_dump(mode="json") for one in report.steps],
+        "findings": [one.model_dump(mode="json") for one in report.findings],
+        "notes": list(report.notes),
     }  # fmt: skip
     return silence_json(json.dumps(data, indent=2)) + "\n"
 
@@ -228,9 +228,9 @@ def _lists(found: Explanation, top: int) -> list[_List]:
     return [one for one in lists if one.rows]
 
 
-def _disk(report: ImageReport | None, top: int) -> list[_List]:
+def _disk(report: ImageReport, top: int) -> list[_List]:
     """What each step of the measured build did to the disk, those first that wrote most."""
-    ran = [step for step in (report.steps if report is not None else ()) if step.wrote]
+    ran = [step for step in report.steps if step.wrote]
     ran.sort(key=lambda step: -(step.wrote or 0))
     if not ran:
         return []
@@ -247,16 +247,12 @@ def _disk(report: ImageReport | None, top: int) -> list[_List]:
     return [_List(title=title, columns=columns, rows=rows, left=max(0, len(ran) - top))]
 
 
-def _findings(report: ImageReport | None) -> Sequence[Finding]:
-    return report.findings if report is not None else ()
-
-
 def _told(finding: Finding) -> str:
     size = f" ({format_size(finding.bytes)})" if finding.bytes is not None else ""
     return f"{finding.rule}{size}: {finding.message} {finding.mend}"
 
 
-def _next(found: Explanation, report: ImageReport | None) -> str:
-    if report is None:
+def _next(found: Explanation, report: ImageReport) -> str:
+    if not report.dockerfile:  # it was not built here
         return "`ci-budget check` builds the image and says which lines of its Dockerfile brought this"
     return f"ci-budget explain {found.name} --format json has every number in bytes"

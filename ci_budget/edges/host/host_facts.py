@@ -25,13 +25,13 @@ from ci_budget.core.health.facts import (
 from ci_budget.edges.engine.buildx import Buildx, current_docker_host
 from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.engine.gpu import find_gpu
+from ci_budget.edges.engine.host_engine import open_host_engine
 from ci_budget.edges.engine.process import daemon_config
 from ci_budget.edges.host.disk_levels import distinct_disks, read_disk
 from ci_budget.edges.host.schedules import find_schedules
 from ci_budget.edges.processes import run
 from ci_budget.edges.sandbox.privileged_container import container_problem
 from ci_budget.edges.sandbox.privileges import sudo_works
-from ci_budget.edges.sites.build_site import open_host_engine
 from ci_budget.edges.sites.disk_mode import choose_mode
 from ci_budget.edges.sites.leftovers import find_leftovers
 from ci_budget.edges.sites.state import root_state, state_directory

@@ -163,13 +163,3 @@ def _is_visible(folder: Path) -> bool:
         return folder.is_dir()
     except OSError:
         return False
-
-
-def open_host_engine() -> tuple[DockerEngine | None, str]:
-    """The runner's own engine where one answers, else None and the problem."""
-    from ci_budget.edges.engine.buildx import current_docker_host
-
-    try:
-        return DockerEngine(current_docker_host()), ""
-    except UnmeasuredError as error:
-        return None, error.what

@@ -10,10 +10,10 @@ from typing import cast
 from ci_budget.core.layers.image_config import ImageConfig, parse_image_config
 from ci_budget.core.layers.manifest import IndexedImage, Manifest, choose_image, parse_document
 from ci_budget.core.stages.references import ImageReference, parse_reference
+from ci_budget.edges.engine.host_engine import open_host_engine
 from ci_budget.edges.layers.forward_streams import Source
 from ci_budget.edges.layers.image_archives import ImageContents, assemble
 from ci_budget.edges.layers.layer_archives import LIMITS, ArchiveLimits, Kept, ReadLayer, read_layer
-from ci_budget.edges.sites.build_site import open_host_engine
 from ci_budget.edges.web.registry import Registry
 from ci_budget.errors import CiBudgetError, ConfigError, UnmeasuredError
 

@@ -15,7 +15,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
     digests = {base.reference: base.digest for base in evidence.inventory.bases} if evidence.inventory else {}
     sizes = {base.reference: base.size for base in evidence.report.bases}
     seen: set[str] = set()
-    for external in evidence.plan.externals:
+    for external in evidence.plan.externals if evidence.plan is not None else ():
         if external.pinned or not external.used or external.reference in seen:
             continue
         seen.add(external.reference)

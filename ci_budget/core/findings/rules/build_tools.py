@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from ci_budget.core.findings.rule import Evidence, Rule, by_layer, make_finding
 from ci_budget.core.records.report import Finding
-from ci_budget.core.text.plain_text import one_line
 from ci_budget.core.text.units import format_size
 
 _TRIPLET = r"(?:[a-z0-9_]+-(?:linux|alpine-linux|redhat-linux)-[a-z0-9]+-)?"
@@ -51,7 +50,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
             place,
             size=group.size,
             message=f"{what}: {format_size(group.size)}{most}, by {place.step}, the largest /{group.largest}.",
-            mend=f"Build in a stage of its own (FROM {one_line(evidence.chain[0].base)} AS builder), and take over "
+            mend=f"Build in a stage of its own (FROM {evidence.base} AS builder), and take over "
             "only what it made: COPY --from=builder /opt/app /opt/app. Where a single RUN needs them, remove them in "
             "that RUN: && apt-get purge -y --auto-remove build-essential",
         )

@@ -17,8 +17,8 @@ _SHOWN = 6
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
-    use = evidence.context
-    if use is None:
+    use, plan = evidence.context, evidence.plan
+    if use is None or plan is None:
         return
     lines = propose_lines(use)
     size = sum(line.size for line in lines)
@@ -30,13 +30,13 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
     every = "it" if len(lines) == 1 else f"all {len(lines)} lines"
     patterns = " ".join(shlex.quote(line.pattern) for line in largest[:_SHOWN])
     sweeps = use.sweeps
-    mine = next((source for source in sweeps if source in evidence.plan.context_sources), None)
+    mine = next((source for source in sweeps if source in plan.context_sources), None)
     yield Finding(
         rule=RULE.name,
         severity=weigh(size, use.measure.size),
         bytes=size,
         stage=mine.stage if mine is not None else None,
-        file=evidence.plan.file if mine is not None else use.ignore_file,
+        file=plan.file if mine is not None else use.ignore_file,
         line=mine.line if mine is not None else None,
         message=one_line(
             f"{format_size(size)} of the context's {format_size(use.measure.size)} are of no use to the build: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ci_budget.core.findings.rule import LEAST, Evidence, Place, Rule, make_finding, name_some
 from ci_budget.core.findings.rules.packaged import within_packages
@@ -76,16 +77,18 @@ def _find_cuda(evidence: Evidence) -> Iterator[Finding]:
                 names.add(found[1])
     if size < LEAST:
         return
-    first = evidence.chain[0]
+    place = Place(stage=None, line=None, command=f"FROM {evidence.base}")
+    if evidence.chain:
+        place = replace(place, stage=evidence.chain[0].name, line=evidence.chain[0].line)
     yield make_finding(
         evidence,
         RULE.name,
-        Place(stage=first.name, line=first.line, command=f"FROM {first.base}"),
+        place,
         size=size,
         message=f"The base image brings {format_size(size)} of CUDA libraries that the nvidia-* wheels bring again: "
         f"{name_some(sorted(names))}.",
         mend="The wheels use their own: start from an image without CUDA, such as FROM python:3.11-slim "
-        f"instead of FROM {first.base}.",
+        f"instead of FROM {evidence.base}.",
     )
 
 

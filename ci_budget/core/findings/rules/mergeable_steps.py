@@ -16,7 +16,7 @@ _LONGEST_MEND = 400
 def _find(evidence: Evidence) -> Iterator[Finding]:
     layers = _layers_by_place(evidence)
     for stage in evidence.chain:
-        if stage.replaced:
+        if stage.replaced or evidence.dockerfile is None:
             continue
         for steps in _neighbours(evidence.dockerfile.stages[stage.index].instructions):
             place = Place(stage=stage.name, line=steps[0].line, command=steps[0].original)

@@ -1,0 +1,72 @@
+"""Reads an image as it is stored: `local:// registry:// oci-dir:// archive://`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ci_budget.commands.image_evidence import read_evidence
+from ci_budget.commands.stored_findings import add_stored_findings
+from ci_budget.core.inventory.model import Inventory
+from ci_budget.core.inventory.packages import is_package_record
+from ci_budget.core.records.report import ImageReport, Verdict
+from ci_budget.core.text.suggestion import suggest
+from ci_budget.edges.layers.image_archives import ImageContents, read_archive, read_oci_folder
+from ci_budget.errors import ConfigError, UnmeasuredError
+
+
+def find_stored(text: str, platform: str | None) -> tuple[Inventory, ImageReport]:
+    """The image that `text` names (SCHEME://NAME), and a report with what the rules find of its layers alone.
+
+    Raises ConfigError for a name that means nothing, UnmeasuredError for an image that is not there or cannot be read.
+    """
+    scheme, _, rest = text.partition("://")
+    if scheme not in _SCHEMES:
+        raise ConfigError(f"'{text}' is no image to explain; {suggest(scheme, _SCHEMES, kind='schemes')}")
+    if not rest:
+        raise ConfigError(f"'{text}' names nothing behind {scheme}://")
+    evidence = read_evidence(_SCHEMES[scheme](rest, platform))
+    report = ImageReport(name=text, verdict=Verdict.NOT_MEASURED, exit_code=3, dockerfile="")
+    return evidence.inventory, add_stored_findings(report, evidence)
+
+
+def _local(name: str, _platform: str | None) -> ImageContents:
+    from ci_budget.edges.engine.docker_engine import START_ENGINE
+    from ci_budget.edges.engine.host_engine import open_host_engine
+    from ci_budget.edges.layers.engine_layers import EngineLayers
+
+    engine, problem = open_host_engine()
+    if engine is None:
+        raise UnmeasuredError(f"local://{name} needs an engine: {problem}", mend=START_ENGINE)
+    try:
+        facts = engine.image(name)
+        if facts is None:
+            raise UnmeasuredError(f"the engine has no image {name}", mend="`docker images` lists what it has.")
+        return EngineLayers(engine).read(facts, is_package_record)
+    finally:
+        engine.close()
+
+
+def _archive(path: str, platform: str | None) -> ImageContents:
+    return read_archive(Path(path), is_package_record, platform=platform)
+
+
+def _oci_folder(path: str, platform: str | None) -> ImageContents:
+    return read_oci_folder(Path(path), is_package_record, platform=platform)
+
+
+def _registry(name: str, platform: str | None) -> ImageContents:
+    from ci_budget.edges.sites.disk_mode import own_platform
+    from ci_budget.edges.web.registry_images import find_images, parse_registry_reference, read_registry_image
+
+    reference = parse_registry_reference(name)
+    (image,) = find_images(reference, platform or own_platform()).images
+    return read_registry_image(reference, image, is_package_record)
+
+
+_SCHEMES: dict[str, Callable[[str, str | None], ImageContents]] = {
+    "local": _local,
+    "oci-dir": _oci_folder,
+    "archive": _archive,
+    "registry": _registry,
+}
