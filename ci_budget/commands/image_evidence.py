@@ -10,6 +10,7 @@ from ci_budget.core.inventory.packages import survey_packages
 from ci_budget.core.inventory.same_content import find_same_content
 from ci_budget.core.layers.model import ImageLayers
 from ci_budget.core.layers.waste import Waste, survey
+from ci_budget.core.text.units import format_size
 from ci_budget.edges.layers.image_archives import ImageContents
 
 
@@ -31,10 +32,14 @@ def read_evidence(contents: ImageContents, facts: BuildFacts | None = None) -> I
     image, facts = contents.layers, facts or BuildFacts(platform=contents.platform or None)
     visible, waste = survey(image)
     packages, owned = survey_packages(image, visible, contents.read)
-    same = find_same_content(visible, contents.content_hash) if contents.content_hash is not None else None
+    same = find_same_content(visible, contents.content_hash, owned) if contents.content_hash is not None else None
     del visible  # a hundred thousand pairs, which nobody needs any more
-    inventory = build_inventory(image, packages, waste=waste, facts=facts, owned=owned, same_content=same)
-    notes: tuple[str, ...] = ()
+    inventory = build_inventory(
+        image, packages, waste=waste, facts=facts, owned=owned, same_content=list(same.groups) if same else None
+    )
+    notes = []
     if contents.dropped:
-        notes = (f"{len(contents.dropped)} package lists were too large to read, such as {contents.dropped[0]}",)
-    return ImageEvidence(image=image, waste=waste, inventory=inventory, notes=notes)
+        notes.append(f"{len(contents.dropped)} package lists were too large to read, such as {contents.dropped[0]}")
+    if same is not None and same.unread:
+        notes.append(f"{format_size(same.unread)} of files that look the same were too much to read: not compared")
+    return ImageEvidence(image=image, waste=waste, inventory=inventory, notes=tuple(notes))

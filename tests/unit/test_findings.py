@@ -68,6 +68,17 @@ def twice() -> Evidence:
     )
 
 
+def folder_twice(*paths: str) -> Evidence:
+    """A folder of small files that a COPY and a RUN bring."""
+    same = SameContent(size=12 * MB, sha256="0" * 64, paths=sorted(paths), files=300)
+    lower, upper = paths
+    return evidence(
+        "FROM debian:12\nCOPY a /opt/a\nRUN cp -r x y\n",
+        {2: {f"{lower}one/f": 5 * MB}, 3: {f"{upper}one/f": 5 * MB}},
+        inventory=inventory(same_content=[same]),
+    )
+
+
 def venv(*, peak_ms: int | None) -> Evidence:
     """A virtual environment copied between stages; the peak at a time, the copy's step from 2 to 3 seconds."""
     report: dict[str, object] = {}
@@ -169,6 +180,8 @@ CASES: dict[str, Callable[[], Evidence]] = {
     "static libraries": lambda: one_run("pip install x", {f"{PACKAGES}/x/lib/libx.a": 9 * MB}),
     "test suites": lambda: one_run("pip install x", {f"{PACKAGES}/x/tests/data.py": 9 * MB}),
     "byte code": lambda: one_run("pip install x", {f"{PACKAGES}/x/__pycache__/x.cpython-311.pyc": 9 * MB}),
+    "a folder that comes twice": lambda: folder_twice("opt/a/", "opt/b/"),
+    "an environment that comes twice": lambda: folder_twice("opt/a/lib/site-packages/", "opt/b/lib/site-packages/"),
     "venv": lambda: venv(peak_ms=None),
     "venv at the peak": lambda: venv(peak_ms=2500),
     "venv before the peak": lambda: venv(peak_ms=3500),
@@ -266,6 +279,7 @@ SILENT: dict[str, Callable[[], Evidence]] = {
             ]
         ),
     ),
+    "a folder that two packages bring": lambda: folder_twice(f"{PACKAGES}/one/_vendor/", f"{PACKAGES}/other/_vendor/"),
     "CUDA of the base alone": lambda: one_run("x", {"opt/x": 10}, base={f"{DRIVERS[1:]}/libcublas.so": 80 * MB}),
     "a context of nothing but what is used": lambda: evidence(
         "FROM debian:12\nCOPY app app\n", {}, context=context("FROM debian:12\nCOPY app app\n", {"app/x": MB})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,11 +12,11 @@ import zstandard
 
 from ci_budget.core.dockerfile.instructions import parse_dockerfile
 from ci_budget.core.gate.judgement import GateOptions, judge_image, judge_run
-from ci_budget.core.inventory import building, storage
+from ci_budget.core.inventory import building, same_content, storage
 from ci_budget.core.inventory.building import BuildFacts, build_inventory, describe_instructions, shown_path
-from ci_budget.core.inventory.model import Inventories, Inventory, SameContent
+from ci_budget.core.inventory.model import Inventories, Inventory, Manager, SameContent
 from ci_budget.core.inventory.packages import is_package_record, survey_packages
-from ci_budget.core.inventory.same_content import find_same_content
+from ci_budget.core.inventory.same_content import SameContents, find_same_content
 from ci_budget.core.inventory.storage import (
     parse_inventories,
     parse_inventory,
@@ -234,15 +235,58 @@ class TestBuilding:
             {"a": b"x" * MIB, "b": b"x" * MIB, "c": b"x" * (MIB - 1) + b"y", "d": b"x" * 100, "e": b"x" * 100}
         )
         visible, _ = survey(found)
-        read: list[tuple[str, int | None]] = []
+        same, read = compared(visible, contents)
+        assert [(one.size, one.files, one.paths) for one in same.groups] == [(MIB, 1, ["a", "b"])]
+        assert sorted(read) == [(path, sampled) for path in ("a", "b", "c") for sampled in (False, True)]
+        assert same.unread == 0
 
-        def digest(layer: int, path: str, first: int | None) -> str:
-            read.append((path, first))
-            return str(hash(contents[layer, path][:first]))
+    def test_of_many_files_of_one_size_no_gigabytes_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(same_content, "MOST_READ", 2 * MIB)
+        files = {f"m{number}": bytes([number]) + b"x" * MIB for number in range(9)}
+        copies = dict.fromkeys(("c", "d"), b"y" * 2 * MIB)
+        found, contents = image({**files, **copies, "e": b"z" * MIB, "f": b"z" * MIB})
+        same, read = compared(survey(found)[0], contents)
+        assert sorted(path for path, sampled in read if not sampled) == ["e", "f"]
+        assert [(one.size, one.paths) for one in same.groups] == [(MIB, ["e", "f"])]
+        assert same.unread == 4 * MIB
 
-        groups = find_same_content(visible, digest)
-        assert [(one.size, one.paths) for one in groups] == [(MIB, ["a", "b"])]
-        assert {path for path, _ in read} == {"a", "b", "c"}
+    def test_a_folder_of_small_files_that_came_twice(self) -> None:
+        small = {f"pkg/d{number % 3}/f{number}": bytes([number]) * (50_000 + number) for number in range(30)}
+        here, there = ({f"{root}/{name}": data for name, data in small.items()} for root in ("opt/app", "srv"))
+        there["srv/pkg/d0/f0"] = b"!" * 50_000  # of the same size
+        size = sum(len(data) for data in small.values()) - 50_000
+        there["srv/pkg/d0/more"] = b"1"
+        elsewhere = {"a/f1": bytes([1]) * 50_001, "b/f2": b"?" * 50_002}
+        found, contents = image({**here, **elsewhere}, there)
+        same, _ = compared(survey(found)[0], contents)
+        assert [(one.size, one.files, one.paths) for one in same.groups] == [
+            (size, 29, ["opt/app/pkg/", "srv/pkg/"])
+        ]  # fmt: skip
+        owned = dict.fromkeys([*here, *there], Manager.DPKG)
+        assert compared(survey(found)[0], contents, owned)[0].groups == ()
+        owned = dict.fromkeys(here, Manager.DPKG)
+        assert len(compared(survey(found)[0], contents, owned)[0].groups) == 1
+
+    def test_what_two_distribution_packages_bring_alike_is_theirs(self) -> None:
+        found, contents = image({"usr/a": b"x" * MIB, "usr/b": b"x" * MIB})
+        owned = dict.fromkeys(["usr/a", "usr/b"], Manager.APK)
+        assert compared(survey(found)[0], contents, owned)[0].groups == ()
+
+
+def compared(
+    visible: list[tuple[Entry, int]],
+    contents: Mapping[tuple[int, str], bytes],
+    owned: Mapping[str, Manager] | None = None,
+) -> tuple[SameContents, list[tuple[str, bool]]]:
+    """What is the same, and what was read for it."""
+    read: list[tuple[str, bool]] = []
+
+    def digest(layer: int, path: str, sampled: bool) -> str:
+        read.append((path, sampled))
+        data = contents[layer, path]
+        return str(hash(data[:10] if sampled else data))
+
+    return find_same_content(visible, digest, owned or {}), read
 
 
 class TestStorage:

@@ -117,11 +117,13 @@ class InstructionRecord(Stored):
 
 
 class SameContent(Stored):
-    """Visible files of at least 1 MiB whose content is the same."""
+    """Visible files of at least 1 MiB whose content is the same; or folders (with a slash at the end) that have so many
+    smaller `files` in common, of `size` bytes together."""
 
     size: Size
     sha256: Hash
     paths: list[Text]
+    files: Size = 1
 
 
 class WasteRecord(Stored):

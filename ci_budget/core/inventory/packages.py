@@ -42,8 +42,8 @@ def is_package_record(path: str) -> bool:
     return _kind(path) is not None
 
 
-def survey_packages(image: ImageLayers, visible: Visible, read: Read) -> tuple[list[PackageRecord], set[str]]:
-    """The packages, largest first, and the paths of the visible files whose bytes are in their sizes.
+def survey_packages(image: ImageLayers, visible: Visible, read: Read) -> tuple[list[PackageRecord], dict[str, Manager]]:
+    """The packages, largest first, and the visible files whose bytes are in their sizes, with the package's manager.
 
     `visible`: the image's visible entries with their layers' indices; `read`: the content of a file of a layer, None
     where it cannot be had.
@@ -54,7 +54,7 @@ def survey_packages(image: ImageLayers, visible: Visible, read: Read) -> tuple[l
         kind = _kind(path)
         if kind is not None:
             records[kind].append(path)
-    owned: set[str] = set()
+    owned: dict[str, Manager] = {}
     found: list[PackageRecord] = []
     for package in _system_packages(image, files, records, read):
         found.append(_measure(package, files, owned))
@@ -136,14 +136,16 @@ def _apk_packages(image: ImageLayers, path: str, read: Read) -> Iterator[tuple[P
         yield package, since[package.name, package.version]
 
 
-def _measure(package: tuple[PackageFiles, int] | PackageFiles, files: _Files, owned: set[str]) -> PackageRecord:
+def _measure(
+    package: tuple[PackageFiles, int] | PackageFiles, files: _Files, owned: dict[str, Manager]
+) -> PackageRecord:
     """The record with its size; a file that two packages list counts for the first."""
     one, index = package if isinstance(package, tuple) else (package, files[package.record][1])
     size = 0
     for name in (*one.files, one.record):
         path = _resolve(name, files)
         if path is not None and path not in owned:
-            owned.add(path)
+            owned[path] = one.manager
             size += files[path][0]
     return _record(one, size, index)
 
@@ -157,7 +159,7 @@ def _resolve(name: str, files: _Files) -> str | None:
     return merged if path.startswith(_MERGED) and merged in files else None
 
 
-def _node_packages(files: _Files, records: list[str], read: Read, owned: set[str]) -> Iterator[PackageRecord]:
+def _node_packages(files: _Files, records: list[str], read: Read, owned: dict[str, Manager]) -> Iterator[PackageRecord]:
     """Each file belongs to the innermost package around it."""
     if not records:
         return
@@ -173,7 +175,7 @@ def _node_packages(files: _Files, records: list[str], read: Read, owned: set[str
             package = parse_node(read(index, path) or b"", path)
             if package is not None:
                 names = inside.get(path.removesuffix("/package.json"), [])
-                owned.update(names)
+                owned.update(dict.fromkeys(names, Manager.NPM))
                 yield _record(package, sum(files[name][0] for name in names), index)
 
 

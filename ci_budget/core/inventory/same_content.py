@@ -1,51 +1,157 @@
-"""Files that an image holds more than once."""
+"""What an image holds more than once: large files, and folders of small ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from ci_budget.core.inventory.building import shown_path
-from ci_budget.core.inventory.model import SMALLEST_SAME, SameContent
-from ci_budget.core.layers.model import Entry
+from ci_budget.core.inventory.model import SMALLEST_SAME, Manager, SameContent
+from ci_budget.core.layers.model import Entry, Kind
 
-MOST_READ = 4 * 2**30
+MOST_READ = 2**30
+MOST_SMALL = 50_000
 _MOST_GROUPS = 1000
 _MOST_PATHS = 50
+_MOST_ALIKE = 20  # a name and size that more files have (an empty package's `__init__.py`) tells nothing
+_DISTRIBUTION = (Manager.DPKG, Manager.APK)
 
-_FIRST = 64 * 1024
+Visible = Sequence[tuple[Entry, int]]
+Hash = Callable[[int, str, bool], str | None]
+_File = tuple[str, int, int]
+"""Path, bytes, layer."""
+_Pair = tuple[_File, _File]
 
-_File = tuple[str, int]
-Hash = Callable[[int, str, int | None], str | None]
+
+@dataclass(frozen=True, kw_only=True)
+class SameContents:
+    """What was found, large files before folders. `unread`: bytes of what looks the same and was too much to read."""
+
+    groups: tuple[SameContent, ...]
+    unread: int
 
 
-def find_same_content(visible: Sequence[tuple[Entry, int]], hash_file: Hash) -> list[SameContent]:
-    """Groups of visible files of at least 1 MiB with the same content, largest first.
+def find_same_content(visible: Visible, hash_file: Hash, owned: Mapping[str, Manager]) -> SameContents:
+    """Visible files of at least 1 MiB whose content is the same, and folders whose smaller files are, 1 MiB or more.
 
-    `hash_file` gives the SHA-256 of a layer's file, of its first bytes where a number says how many, or None. Only
-    files of one size are looked at, and of those that begin alike 4 GiB at most are read whole: what is beyond that
-    is in no group.
+    `hash_file` gives the SHA-256 of a layer's file, or of samples of it (True), or None. Nothing is the same that was
+    not read whole; 1 GiB at most is read in all. What distribution packages bring alike (`owned`) is theirs.
     """
-    by_size: dict[int, list[tuple[str, int]]] = {}
+    reader = _Reader(hash_file)
+    groups = [*_large_files(visible, reader, owned), *_folders(visible, reader, owned)]
+    return SameContents(groups=tuple(groups[:_MOST_GROUPS]), unread=reader.unread)
+
+
+class _Reader:
+    """Hashes files as long as it does not become too much."""
+
+    def __init__(self, hash_file: Hash) -> None:
+        self._hash = hash_file
+        self._left = MOST_READ
+        self._files = MOST_SMALL
+        self.unread = 0
+
+    def split(self, files: Sequence[_File], *, sampled: bool) -> dict[str, list[_File]]:
+        """The files by their hash, those left out that are alone with theirs."""
+        found: dict[str, list[_File]] = {}
+        for file in files:
+            digest = self._hash(file[2], file[0], sampled)
+            if digest is not None:
+                found.setdefault(digest, []).append(file)
+        return {digest: same for digest, same in found.items() if len(same) > 1}
+
+    def may_read(self, size: int, *, small: int = 0) -> bool:
+        """Whether there is room for so many bytes (and so many small files); takes it."""
+        if size > self._left or small > self._files:
+            self.unread += size
+            return False
+        self._left -= size
+        self._files -= small
+        return True
+
+    def same(self, pair: _Pair) -> str | None:
+        """The hash that both files have."""
+        first, other = (self._hash(layer, path, False) for path, _, layer in pair)
+        return first if first == other else None
+
+
+def _large_files(visible: Visible, reader: _Reader, owned: Mapping[str, Manager]) -> list[SameContent]:
+    by_size: dict[int, list[_File]] = {}
     for entry, layer in visible:
         if entry.size >= SMALLEST_SAME:
-            by_size.setdefault(entry.size, []).append((entry.path, layer))
-    groups: list[SameContent] = []
-    left = MOST_READ
+            by_size.setdefault(entry.size, []).append((entry.path, entry.size, layer))
+    groups = []
     for size in sorted((size for size, files in by_size.items() if len(files) > 1), reverse=True):
-        for alike in _split(by_size[size], hash_file, _FIRST).values():
-            if size * len(alike) <= left:
-                left -= size * len(alike)
-                for digest, same in _split(alike, hash_file, None).items():
-                    paths = sorted(shown_path(path) for path, _ in same)
-                    groups.append(SameContent(size=size, sha256=digest, paths=paths[:_MOST_PATHS]))
-    return groups[:_MOST_GROUPS]
+        for alike in reader.split(by_size[size], sampled=True).values():
+            if _is_theirs(alike, owned) or not reader.may_read(size * len(alike)):
+                continue
+            for digest, same in reader.split(alike, sampled=False).items():
+                paths = sorted(shown_path(file[0]) for file in same)
+                groups.append(SameContent(size=size, sha256=digest, paths=paths[:_MOST_PATHS]))
+    return groups
 
 
-def _split(files: Sequence[_File], hash_file: Hash, first: int | None) -> dict[str, list[_File]]:
-    """The files by their hash, those left out that are alone with theirs."""
-    found: dict[str, list[_File]] = {}
-    for path, layer in files:
-        digest = hash_file(layer, path, first)
-        if digest is not None:
-            found.setdefault(digest, []).append((path, layer))
-    return {digest: same for digest, same in found.items() if len(same) > 1}
+def _is_theirs(files: Sequence[_File], owned: Mapping[str, Manager]) -> bool:
+    return all(owned.get(path) in _DISTRIBUTION for path, _, _ in files)
+
+
+def _folders(visible: Visible, reader: _Reader, owned: Mapping[str, Manager]) -> list[SameContent]:
+    """Pairs of folders, largest first: files of one name and size tell which ones to read."""
+    held: dict[tuple[str, str], list[_Pair]] = {}
+    for files in _alike(visible):
+        for pair in pairwise(files):
+            if not _is_theirs(pair, owned):
+                held.setdefault(_roots(pair), []).append(pair)
+    sizes = {roots: sum(pair[0][1] for pair in pairs) for roots, pairs in held.items()}
+    groups = []
+    for roots in sorted(sizes, key=lambda roots: (-sizes[roots], roots)):
+        pairs = held[roots]
+        if sizes[roots] < SMALLEST_SAME:
+            break
+        if reader.may_read(2 * sizes[roots], small=2 * len(pairs)):
+            read = [(pair, digest) for pair in pairs if (digest := reader.same(pair)) is not None]
+            size = sum(pair[0][1] for pair, _ in read)
+            if size >= SMALLEST_SAME:
+                groups.append(_folder(roots, read, size))
+    return groups
+
+
+def _alike(visible: Visible) -> list[list[_File]]:
+    """Small files of the same name and size, each list in the order of paths."""
+    seen, again = set[int](), set[int]()
+    for entry, _ in visible:
+        if 0 < entry.size < SMALLEST_SAME and entry.kind is Kind.FILE:
+            key = hash((entry.path[entry.path.rfind("/") + 1 :], entry.size))
+            (again if key in seen else seen).add(key)
+    found: dict[tuple[str, int], list[_File]] = {}
+    for entry, layer in visible:
+        if 0 < entry.size < SMALLEST_SAME and entry.kind is Kind.FILE:
+            named = entry.path[entry.path.rfind("/") + 1 :], entry.size
+            if hash(named) in again:
+                found.setdefault(named, []).append((entry.path, entry.size, layer))
+    return [sorted(files) for files in found.values() if 1 < len(files) <= _MOST_ALIKE]
+
+
+def _roots(pair: _Pair) -> tuple[str, str]:
+    """The folders that the two lie in, less what is the same at the end of both."""
+    first, other = (path.split("/")[:-1] for path, _, _ in pair)
+    while len(first) > 1 and len(other) > 1 and first[-1] == other[-1]:
+        first.pop()
+        other.pop()
+    return "/".join(first), "/".join(other)
+
+
+def _folder(roots: tuple[str, str], read: Sequence[tuple[_Pair, str]], size: int) -> SameContent:
+    start = len(roots[0]) + 1 if roots[0] else 0
+    within = {pair[0][0][start:]: digest for pair, digest in read}
+    shared = posixpath.commonpath([posixpath.dirname(name) for name in within])
+    listing = "".join(f"{digest} {name}\n" for name, digest in sorted(within.items()))
+    return SameContent(
+        size=size,
+        sha256=hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest(),
+        paths=sorted(shown_path(f"{posixpath.join(root, shared).rstrip('/')}/") for root in roots),
+        files=len(read),
+    )

@@ -66,7 +66,7 @@ class EngineLayers:
             ),
             platform=config.platform,
             read=lambda layer, path: read_inside(folders[layer], path, LIMITS.record),
-            content_hash=lambda layer, path, first: hash_inside(folders[layer], path, first),
+            content_hash=lambda layer, path, sampled: hash_inside(folders[layer], path, sampled=sampled),
         )
 
 

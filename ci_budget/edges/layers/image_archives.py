@@ -46,14 +46,14 @@ _MOST_MEMBERS = 100_000
 @dataclass(frozen=True, kw_only=True)
 class ImageContents:
     """An image's layers with the contents that were asked for. `read`: of a layer (its index) and a path in it, None
-    where it was not kept. `dropped`: paths whose content had no room. `content_hash`: SHA-256 of a file, or of so many
-    first bytes of it; None where the source does not let one go back."""
+    where it was not kept. `dropped`: paths whose content had no room. `content_hash`: SHA-256 of a file, or (True) of
+    samples of it; None where the source does not let one go back."""
 
     layers: ImageLayers
     platform: str
     read: Callable[[int, str], bytes | None]
     dropped: tuple[str, ...] = ()
-    content_hash: Callable[[int, str, int | None], str | None] | None = None
+    content_hash: Callable[[int, str, bool], str | None] | None = None
 
 
 def read_saved(

@@ -1,12 +1,12 @@
-"""The same content more than once: copies of a file, and CUDA libraries both of the base image and of wheels."""
+"""The same content more than once: copies of files and folders, and CUDA libraries both of the base and of wheels."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ci_budget.core.findings.rule import LEAST, Evidence, Place, Rule, make_finding, name_some
+from ci_budget.core.findings.rule import LEAST, Evidence, Place, Rule, count_files, make_finding, name_some
 from ci_budget.core.findings.rules.packaged import within_packages
 from ci_budget.core.layers.model import Kind
 from ci_budget.core.records.report import Finding
@@ -23,19 +23,22 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _find_same(evidence: Evidence) -> Iterator[Finding]:
-    """Files whose content is the same, by the layer that brought most of the copies that could go."""
-    if evidence.inventory is None:
+    """Files and folders whose content is the same, by the layer that brought most of the copies that could go."""
+    if evidence.inventory is None or not evidence.inventory.same_content:
         return
-    own = {file.path: file.layer for file in evidence.files}
-    held: dict[int, list[tuple[int, str, str]]] = {}
-    for same in evidence.inventory.same_content or ():
+    wanted = {path for same in evidence.inventory.same_content for path in same.paths}
+    own = {file.path: file.layer for file in evidence.files if file.path in wanted}
+    own |= _folder_layers(evidence, [path for path in wanted if path.endswith("/")])
+    held: dict[int, list[tuple[int, str, str, int]]] = {}
+    for same in evidence.inventory.same_content:
         # kept is one copy, of the base image if it has one, else the first that was written
         paths = sorted(same.paths, key=lambda path: (own.get(path, -1), path))
+        first = paths[0].rstrip("/")
         for path in paths[1:]:
             # what two packages bring alike is theirs, unless it is worth to install one of them otherwise
-            theirs = within_packages(path) and within_packages(paths[0]) and same.size < _THEIRS
+            theirs = within_packages(path.rstrip("/")) and within_packages(first) and same.size < _THEIRS
             if path in own and not theirs:
-                held.setdefault(own[path], []).append((same.size, path, paths[0]))
+                held.setdefault(own[path], []).append((same.size, path, paths[0], same.files))
     for layer, copies in sorted(held.items()):
         size = sum(copy[0] for copy in copies)
         if size < LEAST:
@@ -43,22 +46,47 @@ def _find_same(evidence: Evidence) -> Iterator[Finding]:
         copies.sort(key=lambda copy: (-copy[0], copy[1]))
         largest = copies[0]
         place = evidence.place(layer)
-        named = name_some([f"/{path} is /{first}" for _, path, first in copies])
-        link = f"ln -sf /{largest[2]} /{largest[1]}"
-        copied = place.command.upper().startswith(("COPY", "ADD"))
-        mend = (
-            f"Copy it once, and put a link in place of the other: RUN {link}"
-            if copied
-            else f"Put links in place of the copies in this RUN: && {link}"
-        )
+        named = name_some([_told(*copy[1:]) for copy in copies])
         yield make_finding(
             evidence,
             RULE.name,
             place,
             size=size,
             message=f"{place.step} brings {format_size(size)} that the image has already: {named}.",
-            mend=mend,
+            mend=_mend(place, path=largest[1], first=largest[2]),
         )
+
+
+def _told(path: str, first: str, files: int) -> str:
+    if path.endswith("/"):
+        return f"{count_files(files)} of /{path} are those of /{first}"
+    return f"/{path} is /{first}"
+
+
+def _mend(place: Place, *, path: str, first: str) -> str:
+    copied = place.command.upper().startswith(("COPY", "ADD"))
+    if not path.endswith("/"):
+        link = f"ln -sf /{first} /{path}"
+        if copied:
+            return f"Copy it once, and put a link in place of the other: RUN {link}"
+        return f"Put links in place of the copies in this RUN: && {link}"
+    link = f"ln -s /{first.rstrip('/')} /{path.rstrip('/')}"
+    if copied:
+        return f"Copy it once, and where the other holds nothing else, put a link in its place: RUN {link}"
+    return f"Where it holds nothing else, put a link in its place in this RUN: && rm -r /{path.rstrip('/')} && {link}"
+
+
+def _folder_layers(evidence: Evidence, folders: Sequence[str]) -> dict[str, int]:
+    """For each of these folders, the own layer that has most of what is in it; none for what the base brought."""
+    found = {}
+    for folder in folders:
+        sizes: dict[int, int] = {}
+        for files in (files for path, files in evidence.folders.items() if path.startswith(folder)):
+            for file in files:
+                sizes[file.layer] = sizes.get(file.layer, 0) + file.size
+        if sizes:
+            found[folder] = max(sizes, key=lambda layer: sizes[layer])
+    return found
 
 
 def _find_cuda(evidence: Evidence) -> Iterator[Finding]:
