@@ -182,6 +182,7 @@ CASES: dict[str, Callable[[], Evidence]] = {
     "byte code": lambda: one_run("pip install x", {f"{PACKAGES}/x/__pycache__/x.cpython-311.pyc": 9 * MB}),
     "a folder that comes twice": lambda: folder_twice("opt/a/", "opt/b/"),
     "an environment that comes twice": lambda: folder_twice("opt/a/lib/site-packages/", "opt/b/lib/site-packages/"),
+    "a package in two environments": lambda: folder_twice("opt/a/site-packages/x/", "opt/b/site-packages/x/"),
     "venv": lambda: venv(peak_ms=None),
     "venv at the peak": lambda: venv(peak_ms=2500),
     "venv before the peak": lambda: venv(peak_ms=3500),

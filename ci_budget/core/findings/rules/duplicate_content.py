@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ci_budget.core.findings.rule import LEAST, Evidence, Place, Rule, count_files, make_finding, name_some
-from ci_budget.core.findings.rules.packaged import within_packages
+from ci_budget.core.findings.rules.packaged import packaged_together
 from ci_budget.core.layers.model import Kind
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
@@ -36,7 +36,7 @@ def _find_same(evidence: Evidence) -> Iterator[Finding]:
         first = paths[0].rstrip("/")
         for path in paths[1:]:
             # what two packages bring alike is theirs, unless it is worth to install one of them otherwise
-            theirs = within_packages(path.rstrip("/")) and within_packages(first) and same.size < _THEIRS
+            theirs = same.size < _THEIRS and packaged_together(path.rstrip("/"), first)
             if path in own and not theirs:
                 held.setdefault(own[path], []).append((same.size, path, paths[0], same.files))
     for layer, copies in sorted(held.items()):

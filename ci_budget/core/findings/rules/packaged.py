@@ -16,6 +16,12 @@ def within_packages(path: str) -> bool:
     return _ROOT.match(path) is not None
 
 
+def packaged_together(path: str, other: str) -> bool:
+    """Whether both lie in one folder of installed packages."""
+    found, beside = _ROOT.match(path), _ROOT.match(other)
+    return found is not None and beside is not None and found[0] == beside[0]
+
+
 def package_roots(paths: Iterable[str]) -> str:
     """The package folders of these paths as arguments of a shell command: `/usr/lib/python3/dist-packages`."""
     roots = {found[0].rstrip("/") for path in paths if (found := _ROOT.match(path))}
