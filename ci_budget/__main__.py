@@ -21,7 +21,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 # Layers and reports are hundreds of thousands of small records that live as long as the run: looking them through for
 # garbage again and again would take as long as reading them.
-_OBJECTS_PER_COLLECTION: Final = 50_000
+_OBJECTS_PER_COLLECTION: Final = 500_000
 
 # The machine's fault, not ours: the disk is full, broken or read-only, or too many files are open.
 _MACHINE: Final = {

@@ -11,7 +11,6 @@ import click
 from ci_budget.commands.explain_against import explain_difference
 from ci_budget.commands.explain_options import ExplainOptions
 from ci_budget.commands.explained_images import ExplainedImage, find_image
-from ci_budget.commands.fix_ignore import fix_ignore
 from ci_budget.core.inventory.explanation import explain_inventory
 from ci_budget.core.render.explanation import (
     render_explanation_json,
@@ -24,6 +23,8 @@ from ci_budget.errors import ExitCode, UnmeasuredError
 def run_explain(options: ExplainOptions) -> int:
     """Explain one image, or the difference between two; returns the exit code."""
     if options.fix_ignore:
+        from ci_budget.commands.fix_ignore import fix_ignore  # heavy, and seldom needed
+
         return fix_ignore(options.config, options.image, say=lambda text: click.echo(text, nl=False))
     if options.against is not None:
         write_output(explain_difference(options, options.against), options)

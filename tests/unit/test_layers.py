@@ -103,6 +103,11 @@ class TestDive:
     def test_a_deleted_file_has_the_smallest_size_none(self) -> None:
         assert dive_figures(image((f("a", 4), f("b", 4)), (gone("a"),))) == DiveFigures(efficiency=0.5, wasted_bytes=4)
 
+    def test_how_deep_it_lies_is_no_matter(self) -> None:
+        deep = "a/" * 5000 + "f"
+        below = (f(deep, 4), f("b/c", 4), f("b/d", 4))
+        assert dive_figures(image(below, (gone(deep),))) == DiveFigures(efficiency=8 / 12, wasted_bytes=4)
+
     def test_a_deleted_folder_counts_once_more_and_not_as_wasted(self) -> None:
         below = (d("a"), f("a/b", 4), f("a/c", 6))
         assert dive_figures(image(below, (gone("a"),))) == DiveFigures(efficiency=1.0, wasted_bytes=0)

@@ -238,15 +238,18 @@ def _folder_sums(image: ImageLayers, owned: set[tuple[int, str]]) -> _Sums:
 
 def _folders(own: _Sums, depth: int) -> list[FolderRecord]:
     """All depths summed up, folders down to `depth` (the root is 0)."""
-    sums: dict[tuple[int, str], list[int]] = {}
-    for (index, folder), (size, files, part) in own.items():
-        parts = folder.split("/") if folder else []
-        for level in range(min(len(parts), depth) + 1):
-            total = sums.setdefault((index, "/".join(parts[:level])), [0, 0, 0])
+    levels: dict[int, dict[tuple[int, str], list[int]]] = {}
+    for (index, folder), sums in own.items():
+        levels.setdefault(folder.count("/") + 1 if folder else 0, {})[index, folder] = list(sums)
+    for level in range(max(levels, default=0), 0, -1):  # each into the one above it
+        above = levels.setdefault(level - 1, {})
+        for (index, folder), (size, files, part) in levels.get(level, {}).items():
+            total = above.setdefault((index, folder.rpartition("/")[0]), [0, 0, 0])
             total[0] += size
             total[1] += files
             total[2] += part
+    shown = {key: sums for level, held in levels.items() if level <= depth for key, sums in held.items()}
     return [
         FolderRecord(path=shown_path(folder), layer=index, size=size, files=files, owned=part)
-        for (index, folder), (size, files, part) in sorted(sums.items())
+        for (index, folder), (size, files, part) in sorted(shown.items())
     ]

@@ -72,7 +72,7 @@ def parse_dist_info(data: bytes, record: str) -> PackageFiles:
     for line in text.splitlines():
         path = line.rsplit(",", 2)[0] if line.count(",") == 2 and not line.startswith('"') else _first_field(line)
         if path:
-            joined = posixpath.join(base, path)
+            joined = f"{base}/{path}" if base and path[0] != "/" else path
             files.append(posixpath.normpath(joined) if ".." in path or "//" in path else joined)
     return PackageFiles(Manager.PIP, re.sub(r"[-_.]+", "-", name).lower(), version, record, tuple(files))
 

@@ -41,23 +41,52 @@ def dive_figures(image: ImageLayers) -> DiveFigures:
     """What `dive --json` says of the image."""
     seen: dict[str, _Seen] = {}
     deleting = [index for index, layer in enumerate(image.layers) if _deletes(layer)]
+    wanted = _Wanted(image)
     below = _Node()
     for index, layer in enumerate(image.layers):
         if index == 0 and deleting:
-            below = _tree(layer)  # dive looks a first layer's whiteouts up in that layer itself
+            below = _tree(wanted.of(layer))  # dive looks a first layer's whiteouts up in that layer itself
         for path, size in _layer_leaves(layer, below):
             found = seen.setdefault(path, _Seen())
             found.total += size
             found.smallest = size if found.smallest < 0 else min(found.smallest, size)
             found.count += 1
         if 0 < index < max(deleting, default=0):
-            _lay_over(below, layer)
+            _lay_over(below, wanted.of(layer))
     total = sum(one.total for one in seen.values())
     least = sum(one.smallest for one in seen.values())
     return DiveFigures(
         efficiency=least / total if total else 1.0,
         wasted_bytes=sum(one.total for one in seen.values() if one.count > 1),
     )
+
+
+class _Wanted:
+    """Tells what some whiteout of the image names, itself or a folder above it: nothing else is ever looked up."""
+
+    def __init__(self, image: ImageLayers) -> None:
+        self._named = {entry.path for layer in image.layers for entry in layer.entries if entry.kind is Kind.WHITEOUT}
+        self._folders: dict[str, bool] = {"": False}
+
+    def of(self, layer: Layer) -> Layer:
+        """The layer with these entries alone."""
+        named, folders = self._named, self._folders
+        kept = []
+        for entry in layer.entries:
+            folder = entry.path[: max(0, entry.path.rfind("/"))]
+            if (folders[folder] if folder in folders else self._within(folder)) or entry.path in named:
+                kept.append(entry)
+        return Layer(layer.diff_id, tuple(kept))
+
+    def _within(self, folder: str) -> bool:
+        """Whether a folder or one above it is named; without recursion, as below."""
+        unknown = []
+        while (known := self._folders.get(folder)) is None and not (known := folder in self._named):
+            unknown.append(folder)
+            folder = folder.rpartition("/")[0]
+        self._folders[folder] = known
+        self._folders.update(dict.fromkeys(unknown, known))
+        return known
 
 
 def _deletes(layer: Layer) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ci_budget.core.layers.model import Entry, Kind, path_key
 from ci_budget.errors import UnmeasuredError
@@ -83,9 +83,9 @@ class LayerArchive:
             if source is None or source.kind is not Kind.FILE:
                 continue  # of a lower layer: no payload here
             first, *others = sorted([target, *paths], key=path_key)
-            self._entries[first] = replace(source, path=first)
+            self._entries[first] = source._replace(path=first)
             for other in others:
-                self._entries[other] = replace(source, path=other, size=0, same_as=first)
+                self._entries[other] = source._replace(path=other, size=0, same_as=first)
 
     def _target(self, path: str) -> str:
         seen = set()

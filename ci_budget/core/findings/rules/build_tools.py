@@ -25,11 +25,12 @@ _AROUND = re.compile(
     r"|^usr/lib/[^/]+-linux-gnu/(?:lib(?:bfd|opcodes|ctf|asan|tsan|ubsan|lsan|hwasan|isl|mpc|mpfr|cc1|gprofng|sframe)[-.]"
     r"|[^/]+\.(?:a|o)$)"
 )
+_ELSE = ("usr/local/lib/", "usr/lib/python", "usr/share/doc/", "usr/share/locale/", "usr/share/man/")  # of no pattern
 _HEADERS = re.compile(r"^usr/(?:local/)?include/")
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
-    system = list(evidence.within(lambda folder: folder.startswith("usr/")))
+    system = list(evidence.within(lambda folder: folder.startswith("usr/") and not folder.startswith(_ELSE)))
     compiler = [file for file in system if _COMPILER.search(file.path)]
     layers = {file.layer for file in compiler}
     tools = [

@@ -9,8 +9,9 @@ from ci_budget.core.findings.rule import Evidence, OwnFile, Rule, by_layer, make
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
 
-_WEIGHTS = re.compile(r"\.(?:safetensors|gguf|ggml|ckpt|pth|pt|onnx|tflite|nemo|engine)$", re.IGNORECASE)
+_WEIGHTS = frozenset(("safetensors", "gguf", "ggml", "ckpt", "pth", "pt", "onnx", "tflite", "nemo", "engine"))
 # `.bin` and `.h5` are weights only where their names say so
+_PERHAPS = frozenset(("bin", "h5", "msgpack"))
 _NAMED_WEIGHTS = re.compile(
     r"(?:^|/)(?:(?:pytorch|tf|flax|diffusion_pytorch|adapter|open_clip_pytorch|ggml|whisper)?_?-?model[^/]*"
     r"|ggml-[^/]+|[^/]*weights[^/]*)\.(?:bin|h5|msgpack)$",
@@ -49,7 +50,9 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _is_weights(path: str) -> bool:
-    return _WEIGHTS.search(path) is not None or _NAMED_WEIGHTS.search(path) is not None
+    _, dot, ending = path.rpartition(".")
+    ending = ending.lower()
+    return (bool(dot) and ending in _WEIGHTS) or (ending in _PERHAPS and _NAMED_WEIGHTS.search(path) is not None)
 
 
 def _copies(command: str) -> bool:

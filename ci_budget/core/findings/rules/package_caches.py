@@ -68,7 +68,8 @@ _CACHES: Sequence[_Cache] = (
         "Mount the cache: RUN --mount=type=cache,target=/root/.cache/go-build",
     ),
 )
-_LIKELY = re.compile("|".join(f"(?:{cache.path.pattern})" for cache in _CACHES))
+# all at once, tried only where a name begins: there are ten thousand folders
+_LIKELY = re.compile(f"(?<![^/])(?:{'|'.join(cache.path.pattern.replace('(?:^|/)', '') for cache in _CACHES)})")
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
