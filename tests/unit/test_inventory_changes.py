@@ -141,6 +141,9 @@ def context(**files: int) -> ContextMeasure:
     return ContextMeasure(size=sum(files.values()), files=len(files), folders=tuple(folders))
 
 
+MANY = {f"f{number}": 5000 for number in range(1000)}
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
@@ -150,6 +153,7 @@ def context(**files: int) -> ContextMeasure:
         ({"A": 10}, {"A": 30}, "+20 B in small files"),
         ({"A": 5000}, {"A": 5000}, ""),
         ({"A": 5000}, {"B": 9000, "a": 8000}, "+9.00 kB B (new), +8.00 kB src/deep/a (new)"),
+        (MANY, {**MANY, "b": 9000}, "+9.00 kB src/deep/b (new)"),  # one of the others has no record any more
     ],
 )
 def test_what_a_context_gained_or_lost(before: dict[str, int], after: dict[str, int], said: str) -> None:

@@ -104,7 +104,9 @@ def _packages(before: Inventory, after: Inventory, origins: Origins) -> Iterator
 
 def _paths(before: Inventory, after: Inventory, origins: Origins) -> Iterator[Contributor]:
     """What belongs to no package: path by path, and what no path explains as a rest, step by step."""
-    listings = [Listing(side.folders, side.files, side.folder_depth) for side in (before, after)]
+    depth = min(before.folder_depth, after.folder_depth)
+    smallest = max(before.smallest_file, after.smallest_file)
+    listings = [Listing(side.folders, side.files, depth=depth, smallest=smallest) for side in (before, after)]
     for group in origins.groups:
         old, new = (Tree(listing, layers) for listing, layers in zip(listings, (group.old, group.new), strict=True))
         explained = 0

@@ -35,6 +35,13 @@ def record_context(measure: ContextMeasure) -> ContextRecord:
     )
 
 
+def smallest_recorded(context: ContextRecord) -> int:
+    """Bytes from which on a file of the context has a record of its own."""
+    if len(context.files) < _MOST_FILES:
+        return _SMALLEST_FILE
+    return 1 + min(file.size for file in context.files)
+
+
 def _sums(measure: ContextMeasure, depth: int) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {"": (0, 0)}
     for folder in measure.folders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ci_budget.core.inventory.context_record import smallest_recorded
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.inventory.origins import Origins
 from ci_budget.core.inventory.trees import Listing, Tree, compare_trees
@@ -19,9 +20,10 @@ def tell_context(before: Inventory, after: Inventory) -> str:
     """`+3.15 MB src/model.bin (new), …`: what differs most in the build contexts; empty where that is not known."""
     if before.context is None or after.context is None:
         return ""
-    old, new = (
-        Tree(Listing(side.folders, side.files, side.folder_depth), [0]) for side in (before.context, after.context)
-    )
+    contexts = before.context, after.context
+    depth = min(context.folder_depth for context in contexts)
+    smallest = max(smallest_recorded(context) for context in contexts)
+    old, new = (Tree(Listing(one.folders, one.files, depth=depth, smallest=smallest), [0]) for one in contexts)
     rising = new.total >= old.total
     changes = sorted(compare_trees(old, new), key=lambda change: -change.delta if rising else change.delta)
     told = []

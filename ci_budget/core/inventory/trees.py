@@ -48,15 +48,21 @@ class Change:
 
 
 class Listing:
-    """Folders and files by the layer that holds them; `depth`: below it folders have no record of their own."""
+    """Folders and files by the layer that holds them, folders down to `depth`, files from `smallest` bytes.
 
-    def __init__(self, folders: Iterable[FolderRecord], files: Iterable[FileRecord], depth: int) -> None:
+    Two listings that are held against each other have both in common: else what only one of them has a record of would
+    look like a change.
+    """
+
+    def __init__(
+        self, folders: Iterable[FolderRecord], files: Iterable[FileRecord], *, depth: int, smallest: int
+    ) -> None:
         self.depth = depth
         self.folders: dict[int, list[FolderRecord]] = {}
         self.files: dict[int, list[FileRecord]] = {}
-        for folder in folders:
+        for folder in (one for one in folders if not one.path or one.path.count("/") < depth):
             self.folders.setdefault(folder.layer, []).append(folder)
-        for file in files:
+        for file in (one for one in files if one.size >= smallest):
             self.files.setdefault(file.layer, []).append(file)
 
 
