@@ -90,6 +90,7 @@ def test_an_environment_counts_where_nothing_names_it() -> None:
     files = ("env/pyvenv.cfg", "env/lib/x.py", "app.py")
     assert patterns("COPY . .", *files) == ["env"]
     assert patterns("COPY . .\nRUN . env/bin/activate", *files) == []
+    assert sorted(patterns("COPY env/app /app/", *files, "env/app")) == ["app.py", "env/lib", "env/pyvenv.cfg"]
 
 
 def tree(root: Path, files: tuple[str, ...] = TREE) -> None:

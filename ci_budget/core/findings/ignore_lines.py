@@ -216,7 +216,7 @@ class _Sorter:
                     return _escaped(_highest(path, self._named_folders))
                 return _escaped(here) if spread or (depth == 0 and why == "history") else f"**/{folder}"
             if here in self._environments and why == "caches":
-                return _escaped(here)
+                return _escaped(_highest(path, self._named_folders) if here in self._named_folders else here)
             if depth == 0 and (_AT_TOP.get(folder) == why or why == "documents"):
                 return _escaped(_highest(path, self._named_folders))
         suffix = next(((end, line) for end, line, _ in _FILES if name.endswith(end)), None)
