@@ -141,6 +141,15 @@ class TestSources:
                 from_stream("test/none", address)
         assert same(streamed) == same(layers)
 
+    def test_an_image_without_layers(self, engine: Engine, tmp_path: Path) -> None:
+        (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+        words = ["--quiet", "--load", "--tag", "test/layers-none", str(tmp_path)]
+        engine.docker("buildx", "build", "--builder", "default", *words)
+        try:
+            assert "\n  0 B in 0 layers; 0 files\n" in run(tmp_path, "explain", "local://test/layers-none")
+        finally:
+            engine.docker("rmi", "--force", "test/layers-none")
+
     def test_archives_and_layouts(self, engine: Engine, layers: ImageLayers, tmp_path: Path) -> None:
         engine.docker("save", "--output", str(tmp_path / "saved.tar"), NAME)
         assert same(read_archive(tmp_path / "saved.tar", nothing).layers) == same(layers)
