@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from ci_budget.core.inventory.building import shown_path
 from ci_budget.core.inventory.model import SMALLEST_SAME, Manager, SameContent
-from ci_budget.core.layers.model import Entry, Kind
+from ci_budget.core.layers.model import Entry
 
 MOST_READ = 2**30
 MOST_SMALL = 50_000
@@ -123,15 +123,17 @@ def _alike(visible: Visible) -> list[list[_File]]:
     """Small files of the same name and size, each list in the order of paths."""
     seen, again = set[int](), set[int]()
     for entry, _ in visible:
-        if 0 < entry.size < SMALLEST_SAME and entry.kind is Kind.FILE:
-            key = hash((entry.path[entry.path.rfind("/") + 1 :], entry.size))
+        path, size = entry.path, entry.size
+        if 0 < size < SMALLEST_SAME:
+            key = hash((path[path.rfind("/") + 1 :], size))
             (again if key in seen else seen).add(key)
     found: dict[tuple[str, int], list[_File]] = {}
     for entry, layer in visible:
-        if 0 < entry.size < SMALLEST_SAME and entry.kind is Kind.FILE:
-            named = entry.path[entry.path.rfind("/") + 1 :], entry.size
+        path, size = entry.path, entry.size
+        if 0 < size < SMALLEST_SAME:
+            named = path[path.rfind("/") + 1 :], size
             if hash(named) in again:
-                found.setdefault(named, []).append((entry.path, entry.size, layer))
+                found.setdefault(named, []).append((path, size, layer))
     return [sorted(files) for files in found.values() if 1 < len(files) <= _MOST_ALIKE]
 
 

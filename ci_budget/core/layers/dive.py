@@ -30,16 +30,10 @@ class _Node:
     children: dict[str, _Node] | None = None
 
 
-@dataclass(slots=True)
-class _Seen:
-    total: int = 0
-    smallest: int = -1
-    count: int = 0
-
-
 def dive_figures(image: ImageLayers) -> DiveFigures:
     """What `dive --json` says of the image."""
-    seen: dict[str, _Seen] = {}
+    seen: dict[str, int] = {}
+    again: dict[str, tuple[int, int]] = {}  # of the few that are seen more than once: all sizes, and the smallest
     deleting = [index for index, layer in enumerate(image.layers) if _deletes(layer)]
     wanted = _Wanted(image)
     below = _Node()
@@ -47,18 +41,16 @@ def dive_figures(image: ImageLayers) -> DiveFigures:
         if index == 0 and deleting:
             below = _tree(wanted.of(layer))  # dive looks a first layer's whiteouts up in that layer itself
         for path, size in _layer_leaves(layer, below):
-            found = seen.setdefault(path, _Seen())
-            found.total += size
-            found.smallest = size if found.smallest < 0 else min(found.smallest, size)
-            found.count += 1
+            if path not in seen:
+                seen[path] = size
+            else:
+                total, smallest = again.get(path, (seen[path], seen[path]))
+                again[path] = total + size, min(smallest, size)
         if 0 < index < max(deleting, default=0):
             _lay_over(below, wanted.of(layer))
-    total = sum(one.total for one in seen.values())
-    least = sum(one.smallest for one in seen.values())
-    return DiveFigures(
-        efficiency=least / total if total else 1.0,
-        wasted_bytes=sum(one.total for one in seen.values() if one.count > 1),
-    )
+    once = sum(seen.values()) - sum(seen[path] for path in again)
+    wasted, least = (sum(sizes[at] for sizes in again.values()) for at in (0, 1))
+    return DiveFigures(efficiency=(once + least) / (once + wasted) if once + wasted else 1.0, wasted_bytes=wasted)
 
 
 class _Wanted:
