@@ -36,7 +36,7 @@ base-busybox: engine
 	$(STEP) "base image busybox" bash -c '$(WITH_ENGINE) scripts/base-image.sh busybox'
 
 test-tools: ## the small Debian packages that linters and tests use
-	@scripts/debian-packages.sh chromium e2fsprogs git iproute2 iptables mount procps shellcheck util-linux
+	@scripts/debian-packages.sh chromium e2fsprogs git iproute2 iptables mount passwd procps shellcheck sudo util-linux
 
 node-tools: ## Prism and GitHub's description of its API, in .tools/
 	$(STEP) "node tools" scripts/node-tools.sh

@@ -10,7 +10,8 @@ scratch=$(mktemp -d)
 beside=
 trap 'if [ -n "$beside" ]; then kill "$beside" 2>/dev/null; fi; rm -rf "$scratch"' EXIT
 
-TESTS_BESIDE=$scratch/alone .venv/bin/python -m pytest tests -m beside --basetemp="$scratch/beside" "$@" >"$scratch/log" 2>&1 &
+export TESTS_LANES=$scratch
+TESTS_LANE=beside .venv/bin/python -m pytest tests/engine tests/action -m beside --basetemp="$scratch/beside" "$@" >"$scratch/log" 2>&1 &
 beside=$!
 .venv/bin/python -m pytest tests/engine tests/action -m "not beside" --basetemp="$scratch/alone" "$@"
 status=$?

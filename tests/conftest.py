@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine_access import ALONE, STATE, STATE_BESIDE, Engine, find_engine
+from tests.engine_access import LANE, STATES, Engine, find_engine
 
 # A CI job's own variables would change what the tool does; the tests that are about them set them.
 _FOREIGN = ("GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "CI_BUDGET_", "BUILDX_", "BUILDKIT_")
@@ -64,15 +64,12 @@ def _forbidden_skips(config: pytest.Config) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment() -> Iterator[None]:
-    """The environment without the variables that steer the tool; its state lies in the clone and is kept for seeds.
-
-    Tests that run beside others have a state of their own: there nobody mends what the others killed.
-    """
+    """The environment without the variables that steer the tool; its state lies in the clone and is kept for seeds."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(_FOREIGN) or name in _FOREIGN_NAMES:
                 patch.delenv(name)
-        patch.setenv("CI_BUDGET_STATE", str(STATE if ALONE is None else STATE_BESIDE))
+        patch.setenv("CI_BUDGET_STATE", str(STATES[LANE]))
         yield
 
 

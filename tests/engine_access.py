@@ -12,10 +12,12 @@ from pathlib import Path
 
 CLONE = Path(__file__).resolve().parent.parent
 ENV_FILE = CLONE / ".engine" / "env"
-STATE = CLONE / ".engine" / "state"
-STATE_BESIDE = CLONE / ".engine" / "state-beside"
-ALONE = os.environ.get("TESTS_BESIDE")
-"""Set in the process of the tests marked `beside`: the folder of temporary files of those that they run beside."""
+LANE = os.environ.get("TESTS_LANE", "alone")
+"""`beside` in the process of the tests with that mark, where it runs beside the one of all others."""
+LANES = Path(os.environ["TESTS_LANES"]).resolve() if "TESTS_LANES" in os.environ else None
+"""Where two processes run side by side: the folder in which each has its temporary files, by its lane's name."""
+STATES = {"alone": ENV_FILE.parent.resolve() / "state", "beside": ENV_FILE.parent.resolve() / "state-beside"}
+"""Each lane's state directory: nobody mends what the other one killed."""
 SMALLEST_ENGINE = (23, 0)
 SMALLEST_BUILDX = (0, 15)
 BASES = {"busybox": "test/busybox:latest", "python": "python:3.11-slim"}
@@ -29,11 +31,6 @@ class Engine:
     """For example `unix:///run/docker.sock`; empty when a CLI context says it."""
     env: dict[str, str] = field(repr=False)
     """A whole environment, PATH, DOCKER_HOST and DOCKER_CONFIG included; not for a failed test's output."""
-
-    @property
-    def is_private(self) -> bool:
-        """Whether it is the one in `.engine/`, whose images are the project's own."""
-        return str(CLONE / ".engine") in self.env["PATH"]
 
     def docker(self, *arguments: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """Run `docker`, with `env` besides its own, and return its standard output.

@@ -30,7 +30,7 @@ class Ran:
     text: str
 
 
-def run(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, timeout: float = 280) -> Ran:
+def run(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, timeout: float = 500) -> Ran:
     """Run to the end with exactly this environment; both outputs as one text."""
     done = subprocess.run(
         [str(word) for word in command],

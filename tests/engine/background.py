@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import threading
 import time
@@ -13,9 +12,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
+from tests.engine.lanes import kill_disowned
 from tests.engine.projects import Project, Result
 
-_PATIENCE = 120.0  # seconds; a machine may be busy
+_PATIENCE = 240.0  # seconds; a machine may be busy
 # What a build step writes instead of the server's address: the gateway of its own network is the host.
 GATEWAY = "$(ip route | awk '/^default/ { print $3 }')"
 
@@ -77,6 +77,12 @@ class WebServer:
         """Let everybody go on who waits, now and later."""
         self._released.set()
 
+    def forget(self) -> None:
+        """Be as at the start: nobody came, and callers of `/hold…` wait."""
+        with self._came:
+            self._paths.clear()
+        self._released.clear()
+
 
 @dataclass(kw_only=True)
 class RunningCheck:
@@ -101,6 +107,14 @@ class RunningCheck:
         """What it wrote on its standard error so far."""
         return "".join(self._err)
 
+    def wait_for(self, text: str) -> None:
+        """Wait until it has said `text`; raises AssertionError when it ends, or is silent for too long, before."""
+        deadline = time.monotonic() + _PATIENCE
+        while text not in self.said:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"'{text}' was never said:\n{self.said}")
+            time.sleep(0.05)
+
     def finish(self) -> Result:
         """Wait for its end."""
         code = self.process.wait(_PATIENCE)
@@ -110,7 +124,7 @@ class RunningCheck:
 
     def kill(self) -> Result:
         """End it as the machine's memory killer would."""
-        self.process.send_signal(signal.SIGKILL)
+        kill_disowned(self.process.pid)
         return self.finish()
 
 

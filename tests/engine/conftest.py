@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,22 @@ def engine_in_environment(engine: Engine) -> Iterator[Engine]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(MARKER.name, MARKER.value)
         yield engine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left(engine: Engine, engine_in_environment: Engine) -> Iterator[None]:
+    """Fails the run when any of its tests, with a watch of its own or without, left something of the tool."""
+    watch = LeftoverWatch.start(engine)
+    yield
+    watch.assert_none()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may pass: pytest closes its own to all but root whenever a session starts."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture

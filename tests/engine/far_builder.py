@@ -67,7 +67,7 @@ def far_builder(engine: Engine, folder: Path) -> Iterator[FarBuilder]:
 def _started(command: list[str | Path], waited_for: Path, engine: Engine) -> Iterator[None]:
     with subprocess.Popen(command, env=engine.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 240
             while not _answers(waited_for):
                 assert child.poll() is None, f"{command[0]} ended"
                 assert time.monotonic() < deadline, f"{command[0]} does not answer"
@@ -75,7 +75,7 @@ def _started(command: list[str | Path], waited_for: Path, engine: Engine) -> Ite
             yield
         finally:
             child.terminate()
-            child.wait(30)
+            child.wait(120)
 
 
 def _answers(path: Path) -> bool:

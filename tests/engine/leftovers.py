@@ -1,7 +1,8 @@
 """What a run of the tool may leave behind on a host: found by the names that it gives to all it makes.
 
 Several runs may share a machine. What belongs to a sandbox whose owner lives is no leftover: the owner is the
-process that holds `sandboxes/ID/owner` open, and the id stands in every path, interface, rule and cgroup.
+process that holds `sandboxes/ID/owner` open, and the id stands in every path, interface, rule and cgroup. Nor is what
+tests in another process leave on purpose (`lanes.py`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import re
 import secrets
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.engine_access import ALONE, CLONE, STATE, Engine
+from tests.engine.lanes import marks_of_others, owned_ids, target_of
+from tests.engine_access import CLONE, Engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,7 @@ class Marker:
 
 MARKER = Marker(name="TEST_RUN_MARK", value=secrets.token_hex(8))
 _OURS = re.compile(r"ci-budget|ci_budget|\bcib[0-9a-f]{4,}|/cib")
-_OWNER = re.compile(r"/sandboxes/([0-9a-f]+)/owner$")
+_IDS = re.compile(r"(?:sandboxes/|/run/ci-budget/|\bcib)([0-9a-f]{8})\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +50,18 @@ class LeftoverWatch:
         """One line for each thing that is left, sorted."""
         return sorted(set(find_leftovers(self.engine)) - self.before)
 
-    def assert_none(self) -> None:
-        """Raise AssertionError that names each thing that is left."""
+    def assert_none(self, patience: float = 60) -> None:
+        """Raise AssertionError that names each thing that is left, and still is after `patience` seconds.
+
+        A run beside this one may just be ending: only what is seen at each of two and more looks is left.
+        """
         left = self.new()
-        deadline = time.monotonic() + 3  # a run beside this one may just be ending
-        while left and time.monotonic() < deadline:
+        deadline = time.monotonic() + patience
+        while left:
             time.sleep(0.2)
             left = sorted(set(left) & set(self.new()))
+            if time.monotonic() > deadline:
+                break
         assert not left, "left behind:\n" + "\n".join(left)
 
 
@@ -71,13 +78,12 @@ def find_leftovers(engine: Engine) -> Iterator[str]:
     }
     named = [(kind, line) for kind, lines in kinds.items() for line in lines]
     processes = list(_processes())
-    living = living_ids() | _ids_beside(line for _, line in named)  # last: what began meanwhile has its owner by now
+    excused = living_ids() | marks_of_others()  # last: what began, or was killed, meanwhile is in it by now
     for kind, line in named:
-        if _is_ours(line) and not _mentions(line, living):
+        if _is_ours(line) and not _mentions(line, excused):
             yield f"{kind}: {line}"
     for line, is_of_this_run in processes:
-        ids = set(re.findall(r"(?:sandboxes/|/run/ci-budget/|\bcib)([0-9a-f]{8})\b", line))
-        if (is_of_this_run and not _mentions(line, living)) or ids - living:
+        if (is_of_this_run and not _mentions(line, excused)) or set(_IDS.findall(line)) - excused:
             yield f"process: {line}"
 
 
@@ -85,32 +91,9 @@ def living_ids() -> set[str]:
     """The ids of the sandboxes whose owner, a Python process, lives."""
     found: set[str] = set()
     for process in Path("/proc").glob("[0-9]*"):
-        if not _target(process / "exe").rpartition("/")[2].startswith("python"):
-            continue
-        try:
-            handles = list((process / "fd").iterdir())
-        except OSError:  # it ended while we looked
-            continue
-        found.update(match[1] for handle in handles if (match := _OWNER.search(_target(handle))))
+        if target_of(process / "exe").rpartition("/")[2].startswith("python"):
+            found |= owned_ids(process)
     return found
-
-
-def _ids_beside(lines: Iterable[str]) -> set[str]:
-    """The ids of the sandboxes that the tests in the other process made, and may have killed on purpose."""
-    if ALONE is None:
-        return set()
-    listed = STATE / "sandboxes"
-    found = {path.name for path in listed.iterdir()} if listed.is_dir() else set()
-    made = re.compile(rf"(?:{re.escape(ALONE)}|{re.escape(str(STATE))})/\S*sandboxes/([0-9a-f]{{8}})\b")
-    return found | {match[1] for line in lines if (match := made.search(line))}
-
-
-def _target(link: Path) -> str:
-    """Where a link of /proc leads; empty when its process ended or closed it while we looked."""
-    try:
-        return str(link.readlink())
-    except OSError:
-        return ""
 
 
 def _is_ours(line: str) -> bool:
@@ -118,8 +101,8 @@ def _is_ours(line: str) -> bool:
     return _OURS.search(line.replace(str(CLONE), "CLONE")) is not None
 
 
-def _mentions(line: str, ids: set[str]) -> bool:
-    return any(ident in line for ident in ids)
+def _mentions(line: str, marks: Collection[str]) -> bool:
+    return any(mark in line for mark in marks)
 
 
 def _mounts() -> Iterator[str]:
@@ -155,8 +138,16 @@ def _rules() -> Iterator[str]:
 
 def _cgroups() -> Iterator[str]:
     root = Path("/sys/fs/cgroup")
-    for pattern in ("ci-budget*", "*/ci-budget*"):
-        yield from map(str, root.glob(pattern))
+    for folder in (root, *_folders_in(root)):
+        yield from (str(path) for path in _folders_in(folder) if path.name.startswith("ci-budget"))
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Those that are there; none where `folder` itself went while we looked."""
+    try:
+        return [path for path in folder.iterdir() if path.is_dir()]
+    except OSError:
+        return []
 
 
 def _folders() -> Iterator[str]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +89,7 @@ class Project:
             env={**os.environ, **(env or {})},
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=500,
         )
         return self.result(done.returncode, done.stdout, done.stderr)
 
@@ -110,27 +108,12 @@ class Project:
         report = json.loads(file.read_text()) if file.exists() else {}
         return Result(exit_code=exit_code, stdout=stdout, stderr=stderr, report=report, folder=self.report_folder)
 
-    def kill_at(self, text: str, number: signal.Signals) -> tuple[Result, float]:
-        """Send the gate a signal when `text` shows on its standard error; the result, and the seconds to its end."""
-        with subprocess.Popen(
-            self.command(),
-            cwd=self.folder,
-            env=dict(os.environ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as child:
-            assert child.stderr is not None
-            seen = []
-            for line in child.stderr:
-                seen.append(line)
-                if text in line:
-                    break
-            else:
-                raise AssertionError(f"'{text}' was never said:\n{''.join(seen)}")
-            time.sleep(0.3)  # into the middle of the step
-            started = time.monotonic()
-            child.send_signal(number)
-            out, err = child.communicate(timeout=60)
-            took = time.monotonic() - started
-        return self.result(child.returncode, out, "".join(seen) + err), took
+
+def assert_refused(done: Result, exit_code: int, *said: str) -> None:
+    """It said why, in words for a person, and built nothing."""
+    assert done.exit_code == exit_code, done.stdout + done.stderr
+    words = " ".join(done.stderr.split())
+    assert [part for part in said if part not in words] == [], words
+    assert "Traceback" not in done.stderr
+    assert "building stage" not in done.stderr
+    assert done.report == {}

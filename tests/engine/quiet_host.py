@@ -39,7 +39,7 @@ class QuietHost:
     def docker(self, *arguments: str) -> str:
         """Run `docker` on it; its standard output."""
         done = subprocess.run(
-            ["docker", *arguments], env={**os.environ, **self.env}, capture_output=True, text=True, timeout=120
+            ["docker", *arguments], env={**os.environ, **self.env}, capture_output=True, text=True, timeout=240
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -80,7 +80,7 @@ def quiet_host(state: Path, size: int = SIZE) -> Iterator[QuietHost]:
         assert len(said) == 2, "the quiet host did not come up; its standard error says why"
         yield QuietHost(docker_host=said[0], mount=Path(said[1]))
         child.stdin.close()
-        assert child.wait(60) == 0
+        assert child.wait(240) == 0
 
 
 def main(state: Path, size: int) -> None:

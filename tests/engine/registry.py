@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import secrets
-import socket
 import tarfile
 import urllib.error
 import urllib.request
@@ -21,6 +20,7 @@ import yaml
 from pytest_docker.plugin import get_docker_services
 
 from tests.engine_access import BASES, Engine, find_engine
+from tests.ports import free_port
 
 OCI, DOCKER = "application/vnd.oci.image", "application/vnd.docker"
 _ACCEPT = ", ".join(
@@ -61,28 +61,28 @@ class Registry:
     def document(self, repository: str, reference: str) -> tuple[str, dict[str, Any]]:
         """A manifest or an index with its digest."""
         request = self._request(f"/v2/{repository}/manifests/{reference}", headers={"Accept": _ACCEPT})
-        with _direct().open(request, timeout=10) as answer:
+        with _direct().open(request, timeout=60) as answer:
             return answer.headers["Docker-Content-Digest"], json.load(answer)
 
     def repositories(self) -> set[str]:
         """The names in the catalogue."""
-        with _direct().open(self._request("/v2/_catalog"), timeout=10) as answer:
+        with _direct().open(self._request("/v2/_catalog"), timeout=60) as answer:
             return set(json.load(answer)["repositories"])
 
     def tags(self, repository: str) -> set[str]:
         """The tags of a repository."""
-        with _direct().open(self._request(f"/v2/{repository}/tags/list"), timeout=10) as answer:
+        with _direct().open(self._request(f"/v2/{repository}/tags/list"), timeout=60) as answer:
             return set(json.load(answer)["tags"] or ())
 
     def put_blob(self, repository: str, content: bytes) -> dict[str, Any]:
         """Upload a blob; the part of its descriptor that the content gives."""
-        with _direct().open(self._request(f"/v2/{repository}/blobs/uploads/", method="POST"), timeout=10) as answer:
+        with _direct().open(self._request(f"/v2/{repository}/blobs/uploads/", method="POST"), timeout=60) as answer:
             place = answer.headers["Location"]
         digest = digest_of(content)
         joined = f"{place}{'&' if '?' in place else '?'}digest={digest}"
         headers = {"Content-Type": "application/octet-stream", **self.headers}
         request = urllib.request.Request(joined, data=content, method="PUT", headers=headers)
-        with _direct().open(request, timeout=10):
+        with _direct().open(request, timeout=60):
             return {"digest": digest, "size": len(content)}
 
     def put_manifest(self, repository: str, tag: str, content: Mapping[str, Any]) -> str:
@@ -90,7 +90,7 @@ class Registry:
         data = json.dumps(content).encode()
         headers = {"Content-Type": content["mediaType"]}
         request = self._request(f"/v2/{repository}/manifests/{tag}", method="PUT", data=data, headers=headers)
-        with _direct().open(request, timeout=10):
+        with _direct().open(request, timeout=60):
             return digest_of(data)
 
     def put_image(
@@ -165,9 +165,7 @@ def registry(
     """
     images = images or folder / "images"
     images.mkdir(exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port = probe.getsockname()[1]
+    port = free_port(host)
     config = folder / "config.yml"
     config.write_text(
         yaml.safe_dump(
@@ -188,7 +186,7 @@ def registry(
     config_folder = find_engine().env.get("DOCKER_CONFIG", "~/.docker")  # a test may have logins of its own
     command = f"docker --config {config_folder} compose"
     with get_docker_services(command, str(compose), project, "up --detach", "down --volumes --timeout 0") as services:
-        services.wait_until_responsive(timeout=60, pause=0.05, check=lambda: _answers(found))
+        services.wait_until_responsive(timeout=240, pause=0.05, check=lambda: _answers(found))
         yield found
 
 
@@ -241,7 +239,7 @@ def _packed(layer: bytes, packing: str) -> bytes:
 
 def _answers(found: Registry) -> bool:
     try:
-        with _direct().open(f"http://{found.address}/v2/", timeout=10):
+        with _direct().open(f"http://{found.address}/v2/", timeout=60):
             return True
     except urllib.error.HTTPError:
         return True  # it wants a login

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 
 from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.sites.host_turns import host_turn
+from tests.engine.lanes import disown, owned_ids
 from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import MB, Project
 from tests.engine_access import CLONE, Engine
@@ -37,20 +37,17 @@ class SocketUser:
 
 
 @pytest.fixture
-def socket_user(engine: Engine, tmp_path: Path) -> Iterator[SocketUser]:
+def socket_user(engine: Engine, open_folder: Path) -> SocketUser:
     """`nobody`, with an interpreter, a docker configuration and a project folder that it may use."""
     socket = Path(engine.docker_host.removeprefix("unix://"))
-    home = tmp_path / "home"
+    home = open_folder / "home"
     shutil.copytree(Path(engine.env["DOCKER_CONFIG"]) / "cli-plugins", home / ".docker" / "cli-plugins")
-    (tmp_path / "project").mkdir()
-    (tmp_path / "project-report").mkdir()
-    for path in (tmp_path, *tmp_path.rglob("*")):
+    (open_folder / "project").mkdir()
+    (open_folder / "project-report").mkdir()
+    for path in (open_folder, *open_folder.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
-    opened = [folder for folder in (tmp_path, *tmp_path.parents) if folder.stat().st_mode & 0o001 == 0]
-    for folder in opened:
-        folder.chmod(folder.stat().st_mode | 0o011)
     site = Path(sys.modules["yaml"].__file__ or "").resolve().parent.parent
-    yield SocketUser(
+    return SocketUser(
         prefix=("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", f"--groups={socket.stat().st_gid}"),
         env={
             "HOME": str(home),
@@ -81,14 +78,14 @@ def _as_user(project: Project, user: SocketUser, *command: str) -> subprocess.Co
         env={**os.environ, **user.env},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=500,
     )
 
 
 def test_the_figures_are_those_of_root(
-    socket_user: SocketUser, tmp_path: Path, busybox_base: str, leftovers: LeftoverWatch
+    socket_user: SocketUser, open_folder: Path, busybox_base: str, leftovers: LeftoverWatch
 ) -> None:
-    project = Project(folder=tmp_path / "project")
+    project = Project(folder=open_folder / "project")
     project.write(DOCKERFILE)
 
     done = _check(project, socket_user)
@@ -109,9 +106,9 @@ def test_the_figures_are_those_of_root(
 
 
 def test_the_ceiling_holds(
-    socket_user: SocketUser, tmp_path: Path, busybox_base: str, leftovers: LeftoverWatch
+    socket_user: SocketUser, open_folder: Path, busybox_base: str, leftovers: LeftoverWatch
 ) -> None:
-    project = Project(folder=tmp_path / "project")
+    project = Project(folder=open_folder / "project")
     project.write("FROM test/busybox\nRUN dd if=/dev/zero of=/x bs=1M count=1200\n")
 
     done = _check(project, socket_user)
@@ -121,9 +118,9 @@ def test_the_ceiling_holds(
 
 
 def test_a_container_removed_by_force_leaves_no_loop_device(
-    socket_user: SocketUser, tmp_path: Path, busybox_base: str, engine: Engine, leftovers: LeftoverWatch
+    socket_user: SocketUser, open_folder: Path, busybox_base: str, engine: Engine, leftovers: LeftoverWatch
 ) -> None:
-    project = Project(folder=tmp_path / "project")
+    project = Project(folder=open_folder / "project")
     project.write("FROM test/busybox\nRUN sleep 300\n")
     with subprocess.Popen(
         [*socket_user.prefix, *_command(project)],
@@ -135,14 +132,18 @@ def test_a_container_removed_by_force_leaves_no_loop_device(
     ) as child:
         assert child.stderr is not None
         assert any("RUN sleep" in line for line in child.stderr)
-        ours = engine.docker("ps", "--quiet", "--filter", "label=ci-budget.owner").split()
-        assert len(ours) == 1
-        engine.docker("rm", "--force", *ours)
-        child.communicate(timeout=60)
-    deadline = time.monotonic() + 20
-    while "/var/lib/ci-budget/" in _attached() and time.monotonic() < deadline:
+        listed = engine.docker("ps", "--format", '{{.ID}} {{.Label "ci-budget.owner"}}').splitlines()
+        (container,) = (line.split()[0] for line in listed if f" {child.pid}-" in line)
+        inside = engine.docker("top", container, "-eo", "pid").split()[1:]
+        (ident,) = set().union(*(owned_ids(Path("/proc", pid)) for pid in inside))
+        disown(ident)
+        engine.docker("rm", "--force", container)
+        child.communicate(timeout=240)
+    disk = f"/var/lib/ci-budget/sandboxes/{ident}/"
+    deadline = time.monotonic() + 120
+    while disk in _attached() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert "/var/lib/ci-budget/" not in _attached()
+    assert disk not in _attached()
 
     project.write(DOCKERFILE)
     done = _check(project, socket_user)
@@ -152,11 +153,14 @@ def test_a_container_removed_by_force_leaves_no_loop_device(
 
 
 def test_prune_takes_what_sandboxes_left_and_says_what_it_cannot(
-    socket_user: SocketUser, tmp_path: Path, busybox_base: str, engine: Engine, leftovers: LeftoverWatch
+    socket_user: SocketUser, open_folder: Path, busybox_base: str, engine: Engine, leftovers: LeftoverWatch
 ) -> None:
-    project = Project(folder=tmp_path / "project")
+    project = Project(folder=open_folder / "project")
     project.write(DOCKERFILE)
     dead = Path("/var/lib/ci-budget/sandboxes/0dead1de")
+    left = f"left-{os.getpid()}"
+    disown(dead.name)
+    disown(left)
     dead.mkdir(parents=True)
     try:
         doctor = json.loads(_run(project, socket_user, "doctor", "--format", "json").stdout)
@@ -174,24 +178,24 @@ def test_prune_takes_what_sandboxes_left_and_says_what_it_cannot(
         )
 
         project.write(DOCKERFILE)
-        engine.docker("create", "--label=ci-budget=web", f"--name=left-{os.getpid()}", busybox_base, "true")
+        engine.docker("create", "--label=ci-budget=web", f"--name={left}", busybox_base, "true")
         assert _check(project, socket_user).returncode == 0  # makes the image, mends what is dead
         dead.mkdir(parents=True)
         done = _run(project, socket_user, "prune", "--target-free", "1MB")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "sandbox 0dead1de" in done.stdout
         assert not dead.exists()
-        assert f"left-{os.getpid()}" not in engine.docker("ps", "--all", "--format={{.Names}}")
+        assert left not in engine.docker("ps", "--all", "--format={{.Names}}")
     finally:
         with contextlib.suppress(FileNotFoundError):
             dead.rmdir()
 
 
 def test_host_measurements_of_two_users_take_turns(
-    socket_user: SocketUser, tmp_path: Path, busybox_base: str, engine: Engine, leftovers: LeftoverWatch
+    socket_user: SocketUser, open_folder: Path, busybox_base: str, engine: Engine, leftovers: LeftoverWatch
 ) -> None:
     """The lock is the engine's, not the state folder's. Root holds it here; the user waits, and then measures."""
-    project = Project(folder=tmp_path / "project", budget="90GB")
+    project = Project(folder=open_folder / "project", budget="90GB")
     project.write("FROM test/busybox\nRUN true\n", disk={"mode": "host", "reserve": "1MB"})
     with contextlib.closing(DockerEngine(engine.docker_host)) as own, contextlib.ExitStack() as turn:
         turn.enter_context(host_turn(own, lambda _: None))

@@ -146,7 +146,7 @@ def build_apart(engine: Engine, folder: Path, cases: list[Case]) -> dict[int, En
 def run_buildx(engine: Engine, folder: Path, *arguments: str | Path) -> None:
     """Run buildx in a folder. Raises AssertionError with what it said when it fails."""
     command = ["docker", "buildx", arguments[0], "--progress=plain", *arguments[1:]]
-    done = run(command, check=False, env=engine.env, cwd=folder, timeout=300)
+    done = run(command, check=False, env=engine.env, cwd=folder, timeout=500)
     assert done.exit_code == 0, done.complaint
 
 

@@ -35,7 +35,7 @@ def doctor(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedPro
         env={**os.environ, **own},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
     )
 
 
@@ -60,15 +60,15 @@ def test_every_check_answers(folder: Path, busybox_base: str, engine: Engine) ->
 
 
 def test_levels_are_those_of_df(folder: Path) -> None:
-    """The share of the disk in use is the one that `df` prints, rounded up there."""
     done = doctor(folder, "--format=json")
     for disk in json.loads(done.stdout)["disks"]:
         shown = subprocess.run(
-            ["df", "--output=size,iavail", "-B1", disk["mount_point"]], capture_output=True, text=True, check=True
+            ["df", "--output=size,itotal", "-B1", disk["mount_point"]], capture_output=True, text=True, check=True
         )
-        size, inodes = map(int, shown.stdout.split()[-2:])
-        assert disk["total"] == size
-        assert abs(disk["free_inodes"] - inodes) < 20_000  # others work on this disk as well
+        # What is free changes all the time: others work on this disk as well.
+        assert [disk["total"], disk["inodes"]] == [int(word) for word in shown.stdout.split()[-2:]]
+        assert 0 < disk["available"] < disk["total"]
+        assert 0 < disk["free_inodes"] < disk["inodes"]
 
 
 def test_thresholds_decide(folder: Path) -> None:

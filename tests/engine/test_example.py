@@ -116,7 +116,7 @@ def test_after_serves_and_fetches_models_at_run_time(engine: Engine, after: str,
 SERVE = ["python", "-m", "uvicorn", "--factory", "app.main:create_app", "--host", "127.0.0.1", "--port", "18654"]
 ASK_FOR_VOICES = """
 import sys, time, urllib.error, urllib.request
-for attempt in range(300):
+for attempt in range(1200):
     try:
         sys.stdout.write(urllib.request.urlopen("http://127.0.0.1:18654/voices").read().decode())
         break
@@ -163,7 +163,7 @@ def test_compose_brings_it_up_with_its_models_on_the_volume(engine: Engine, afte
     environment = {"VARIANT": "light", "AUDIO_VOICE_PORT": "18655"}
     try:
         engine.docker(*project, "up", "--detach", "--no-build", "--wait", env=environment)
-        with urllib.request.urlopen("http://127.0.0.1:18655/health", timeout=10) as answer:
+        with urllib.request.urlopen("http://127.0.0.1:18655/health", timeout=120) as answer:
             assert json.load(answer)["status"] == "ok"
         fetch = ["exec", "--no-TTY", "audio-voice", "python", "scripts/download_models.py"]
         assert engine.docker(*project, *fetch, env=environment) == "models: 0 of 0 files are there in /models\n"

@@ -17,7 +17,7 @@ from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.sites.disk_room import promise
 from ci_budget.edges.sites.host_turns import host_turn, host_turns_halted
 from ci_budget.edges.sites.state import claimed
-from tests.engine.background import RunningCheck, running_check
+from tests.engine.background import GATEWAY, WebServer, running_check
 from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import MB, MIB, Project
 from tests.engine.quiet_host import QuietHost, quiet_host
@@ -174,35 +174,49 @@ def test_a_burst_within_the_budget_passes(project: Project, host: QuietHost, lef
 
 
 def test_measurements_take_turns(project: Project, host: QuietHost, leftovers: LeftoverWatch) -> None:
-    project.write("FROM test/busybox\nRUN sleep 2\n", disk=DISK)
-    with contextlib.closing(DockerEngine(host.docker_host)) as engine, contextlib.ExitStack() as turn:
+    with (
+        contextlib.closing(DockerEngine(host.docker_host)) as engine,
+        contextlib.ExitStack() as turn,
+        WebServer() as web,
+    ):
+        project.write(f"FROM test/busybox\nRUN {_hold(web)}\n", disk=DISK)
         turn.enter_context(host_turn(engine, pytest.fail))
         with running_check(project, env=host.env) as check:
-            _await(check, "waiting")
+            check.wait_for("waiting")
             holder = f"another ci-budget (process {os.getpid()} of root)"
             assert f"waiting: {holder} is measuring on this host's engine\n" in check.said
             assert "building" not in check.said
             turn.close()
-            _await(check, "RUN sleep")
+            web.wait_for("/hold", check)
             with host_turns_halted(engine) as halted:
                 assert halted is False
+            web.release()
             assert check.finish().exit_code == 0
         with host_turns_halted(engine) as halted:
             assert halted is True
+
+
+def _hold(web: WebServer) -> str:
+    """A step's command that ends when the server releases it."""
+    return f"wget -q -O- http://{GATEWAY}:{web.port}/hold"
 
 
 def test_a_neighbour_s_build_keeps_its_cache(project: Project, host: QuietHost, tmp_path: Path) -> None:
     neighbour = tmp_path / "neighbour"
     neighbour.mkdir()
     (neighbour / "Dockerfile").write_text("FROM test/busybox\nRUN echo neighbour > /n\nCOPY Dockerfile /d\n")
-    project.write("FROM test/busybox\nRUN sleep 4 && echo ours > /o\nCOPY Dockerfile /o2\n", disk=DISK)
-    host.build(project.folder)  # the base, the context: what any build has in common
-    before = host.cache()
-    with running_check(project, env=host.env) as check:
-        _await(check, "RUN sleep 4")
-        host.build(neighbour)
-        beside = host.cache() - before
-        done = check.finish()
+    with WebServer() as web:
+        project.write(f"FROM test/busybox\nRUN {_hold(web)} && echo ours > /o\nCOPY Dockerfile /o2\n", disk=DISK)
+        web.release()
+        host.build(project.folder)  # the base, the context: what any build has in common
+        web.forget()
+        before = host.cache()
+        with running_check(project, env=host.env) as check:
+            web.wait_for("/hold", check)
+            host.build(neighbour)
+            beside = host.cache() - before
+            web.release()
+            done = check.finish()
     assert done.exit_code == 0, done.stdout + done.stderr
     left = host.docker("buildx", "du", "--builder", "default", "--verbose")
     assert "from exec /bin/sh -c echo neighbour > /n" in left
@@ -215,12 +229,14 @@ def test_a_sandbox_on_the_same_disk_falsifies_nothing(
     project: Project, host: QuietHost, leftovers: LeftoverWatch
 ) -> None:
     """Its whole file would count as the build's: not measured, and neither passed nor failed."""
-    project.write("FROM test/busybox\nRUN sleep 2\n", disk=DISK)
-    with running_check(project, env=host.env) as check:
-        _await(check, "RUN sleep")
-        with claimed(host.mount / "ci-budget-state") as claim:
-            promise(claim, 0)
-            done = check.finish()
+    with WebServer() as web:
+        project.write(f"FROM test/busybox\nRUN {_hold(web)}\n", disk=DISK)
+        with running_check(project, env=host.env) as check:
+            web.wait_for("/hold", check)
+            with claimed(host.mount / "ci-budget-state") as claim:
+                promise(claim, 0)
+                web.release()
+                done = check.finish()
     shutil.rmtree(host.mount / "ci-budget-state")
     assert done.exit_code == 3, done.stdout + done.stderr
     assert "a sandbox of another check began or ended on the disk of" in done.image["failure"]["message"]
@@ -242,7 +258,7 @@ def test_a_neighbour_keeps_its_cache_when_a_run_is_killed(host: QuietHost, tmp_p
     (project.folder / "context").write_bytes(bytes(MB))
     before = _sources(host)
     with running_check(project, env=host.env) as check:
-        _await(check, "RUN sleep 300")
+        check.wait_for("RUN sleep 300")
         host.build(neighbour)
         check.kill()
     cache = host.docker("buildx", "du", "--builder", "default", "--verbose")
@@ -268,22 +284,13 @@ def _sources(host: QuietHost) -> Counter[str]:
         return Counter(one.description for one in engine.cache_records() if one.kind == "source.local")
 
 
-def _await(check: RunningCheck, text: str) -> None:
-    """Wait until the check says so; raises AssertionError when it ends before."""
-    while text not in check.said:
-        assert check.process.poll() is None, check.said
-        time.sleep(0.05)
-
-
 def test_what_a_killed_run_made_on_the_engine_goes_with_the_next(
     project: Project, host: QuietHost, leftovers: LeftoverWatch
 ) -> None:
     project.write("FROM test/busybox AS a\nRUN head -c 9 /dev/urandom > /a\nFROM a\nRUN sleep 300\n", disk=DISK)
     cache, images = host.cache(), host.images()
     with running_check(project, env=host.env) as check:
-        deadline = time.monotonic() + 60
-        while "RUN sleep" not in check.said and time.monotonic() < deadline:
-            time.sleep(0.05)
+        check.wait_for("RUN sleep")
         check.kill()
     assert host.cache() - cache, "the kill left nothing, so this test shows nothing"
     project.write("FROM test/busybox\nRUN echo the user builds this meanwhile > /kept\n", disk=DISK)

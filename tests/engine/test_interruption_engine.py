@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
-from ci_budget.edges.sites.state import state_directory
 from tests.engine.background import running_check
-from tests.engine.leftovers import LeftoverWatch, find_leftovers
+from tests.engine.lanes import owned_ids
+from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import Project
-from tests.engine_access import Engine
 
 
 @pytest.fixture
@@ -28,19 +26,20 @@ def project(tmp_path: Path, busybox_base: str) -> Project:
 def test_a_signal_ends_the_run_and_everything_is_cleaned_up(
     project: Project, leftovers: LeftoverWatch, number: signal.Signals, exit_code: int
 ) -> None:
-    done, took = project.kill_at("RUN dd", number)
+    with running_check(project) as check:
+        check.wait_for("RUN dd")
+        check.process.send_signal(number)
+        done = check.finish()
 
     assert done.exit_code == exit_code, done.stderr
     assert "everything was cleaned up" in done.stderr
-    assert took < 5
     leftovers.assert_none()
 
 
-def test_what_a_killed_run_leaves_is_removed_by_the_next(
-    project: Project, leftovers: LeftoverWatch, engine: Engine
-) -> None:
-    done, _ = project.kill_at("RUN dd", signal.SIGKILL)
-    assert done.exit_code == -signal.SIGKILL
+def test_what_a_killed_run_leaves_is_removed_by_the_next(project: Project, leftovers: LeftoverWatch) -> None:
+    with running_check(project) as check:
+        check.wait_for("RUN dd")
+        assert check.kill().exit_code == -signal.SIGKILL
     left = leftovers.new()
     assert any("mount" in line for line in left), "the kill left nothing, so this test shows nothing"
 
@@ -49,20 +48,14 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(
 
     assert again.exit_code == 0, again.stdout + again.stderr
     assert "removed what the killed run" in again.stderr
-    assert set(find_leftovers(engine)) <= leftovers.before
+    leftovers.assert_none()
 
 
 def test_an_engine_that_ends_in_the_middle_is_no_fault_of_the_build(project: Project, leftovers: LeftoverWatch) -> None:
     with running_check(project) as check:
-        deadline = time.monotonic() + 60
-        while "RUN dd" not in check.said and time.monotonic() < deadline:
-            time.sleep(0.05)
-        (owner,) = (
-            file
-            for file in (state_directory() / "sandboxes").glob("*/owner")
-            if file.read_text().strip() == str(check.process.pid)
-        )
-        os.kill(int(Path("/run/ci-budget", owner.parent.name, "dockerd.pid").read_text()), signal.SIGKILL)
+        check.wait_for("RUN dd")
+        (ident,) = owned_ids(Path("/proc", str(check.process.pid)))
+        os.kill(int(Path("/run/ci-budget", ident, "dockerd.pid").read_text()), signal.SIGKILL)
         done = check.finish()
 
     assert done.exit_code == 3, done.stdout + done.stderr

@@ -192,7 +192,7 @@ class TestDive:
             [dive, "--json", tmp_path / "dive.json", f"docker://{name}"],
             env={**engine.env, "CI": "true"},
             capture_output=True,
-            timeout=120,
+            timeout=500,
         )
         assert (tmp_path / "dive.json").exists(), done.stderr.decode()
         said = json.loads((tmp_path / "dive.json").read_text())["image"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,16 +12,19 @@ from pathlib import Path
 import pytest
 
 from ci_budget.edges.sites.state import locked, network_folder
+from tests.engine import lanes
+from tests.engine.lanes import disown
 from tests.engine.leftovers import LeftoverWatch, living_ids
 from tests.engine_access import Engine
 
-DEAD = "deadbee5"
+DEAD = secrets.token_hex(4)
 """An id that nobody owns."""
 
 
 @pytest.fixture(autouse=True)
-def seems_alive_to_the_tool() -> Iterator[None]:
-    """Else a check beside these tests takes away what they leave."""
+def of_nobody_else() -> Iterator[None]:
+    """Else a check beside these tests takes away what they leave, or a test beside them finds it."""
+    disown(DEAD)
     owner = network_folder() / f"{DEAD}.owner"
     with locked(owner):
         yield
@@ -96,15 +100,51 @@ def left_container(_: Path, engine: Engine) -> Iterator[str]:
         engine.docker("rm", "--force", ident)
 
 
+@contextlib.contextmanager
+def left_cgroup(_: Path, __: Engine) -> Iterator[str]:
+    place = Path(f"/sys/fs/cgroup/ci-budget-{DEAD}")
+    place.mkdir()
+    try:
+        yield f"cgroup: {place}"
+    finally:
+        place.rmdir()
+
+
+@contextlib.contextmanager
+def left_folder(_: Path, __: Engine) -> Iterator[str]:
+    place = Path("/run/ci-budget", DEAD)
+    place.mkdir()
+    try:
+        yield f"folder: ci-budget sandbox {place}"
+    finally:
+        place.rmdir()
+
+
 @pytest.mark.parametrize(
-    "leave", [left_rule, left_interface, left_mount, left_loop, left_process, left_container], ids=lambda f: f.__name__
+    "leave",
+    [left_rule, left_interface, left_mount, left_loop, left_process, left_container, left_cgroup, left_folder],
+    ids=lambda f: f.__name__,
 )
-def test_each_kind_is_seen_and_gone_when_it_is_gone(leave, tmp_path: Path, engine: Engine) -> None:  # type: ignore[no-untyped-def]
+def test_each_kind_is_seen_and_gone_when_it_is_gone(  # type: ignore[no-untyped-def]
+    leave, tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests in another process see it too, unless it lies in the folder of these, or these said that it comes."""
+    monkeypatch.setattr(lanes, "LANES", tmp_path)
+    monkeypatch.setattr(lanes, "LANE", "alone")
+    (tmp_path / "alone").mkdir()
     watch = LeftoverWatch.start(engine)
-    with leave(tmp_path, engine) as line:
+    with leave(tmp_path / "alone", engine) as line:
         assert line in watch.new()
         with pytest.raises(AssertionError, match="left behind:\n"):
-            watch.assert_none()
+            watch.assert_none(patience=0)
+        monkeypatch.setattr(lanes, "LANE", "beside")
+        assert (line in watch.new()) == (str(tmp_path) not in line)
+        monkeypatch.setattr(lanes, "LANE", "alone")
+        disown(DEAD)
+        assert line in watch.new()
+        monkeypatch.setattr(lanes, "LANE", "beside")
+        assert line not in watch.new()
+    monkeypatch.setattr(lanes, "LANE", "alone")
     assert line not in watch.new()
 
 

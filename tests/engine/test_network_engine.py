@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from ci_budget.edges.sandbox.private_network import remove_orphans
-from ci_budget.edges.sites.state import state_directory
+from ci_budget.edges.sites.state import locked, network_folder
 from tests.engine.background import GATEWAY, RunningCheck, WebServer, running_check
+from tests.engine.lanes import disown, owned_ids
 from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import MB, MIB, Project
 
@@ -116,7 +117,7 @@ def test_builds_reach_the_network_where_forwarding_is_off_and_dropped(
     assert (before["forwarding"], before["rules"].count("*filter :FORWARD DROP")) == ("0", 1)  # type: ignore[attr-defined]
     with WebServer(f"{OUTSIDE}.1") as web:
         fetch = (
-            f"timeout 30 wget -q -O- http://{OUTSIDE}.1:{web.port}"
+            f"timeout 120 wget -q -O- http://{OUTSIDE}.1:{web.port}"
             "/$(cat /sys/class/net/eth0/mtu)$(ip -4 -o address show eth0 | awk '{ print \"/\" $4 }')"
         )
         project.write(f"FROM test/busybox\nRUN {fetch}\n")
@@ -138,11 +139,8 @@ def test_builds_reach_the_network_where_forwarding_is_off_and_dropped(
 
 def bridge_of(check: RunningCheck) -> str:
     """The bridge of the sandbox that a running check owns."""
-    for folder in (state_directory() / "sandboxes").iterdir():
-        owner = folder / "owner"
-        if owner.exists() and owner.read_text().strip() == str(check.process.pid):
-            return f"cib{folder.name}"
-    raise AssertionError(f"process {check.process.pid} owns no sandbox")
+    (ident,) = owned_ids(Path("/proc", str(check.process.pid)))
+    return f"cib{ident}"
 
 
 def network_of(bridge: str) -> dict[str, Any]:
@@ -238,13 +236,18 @@ def test_the_host_engines_network_stays_as_it_was(project: Project, leftovers: L
 
 
 def test_what_a_killed_engine_left_plugged_into_its_bridge_goes_with_it(leftovers: LeftoverWatch) -> None:
-    bridge, near, far = f"cib{secrets.token_hex(4)}", f"near{secrets.token_hex(3)}", f"far{secrets.token_hex(3)}"
-    for words in (
-        ["add", bridge, "type", "bridge"],
-        ["add", near, "type", "veth", "peer", "name", far],
-        ["set", near, "master", bridge],
-    ):
-        subprocess.run(["ip", "link", *words], check=True)
+    ident = secrets.token_hex(4)
+    bridge, near, far = f"cib{ident}", f"near{secrets.token_hex(3)}", f"far{secrets.token_hex(3)}"
+    disown(ident)
+    owner = network_folder() / f"{ident}.owner"
+    with locked(owner):  # while it lives, no check beside takes away one half of this
+        for words in (
+            ["add", bridge, "type", "bridge"],
+            ["add", near, "type", "veth", "peer", "name", far],
+            ["set", near, "master", bridge],
+        ):
+            subprocess.run(["ip", "link", *words], check=True)
+        owner.unlink()
 
     remove_orphans()
 

@@ -163,7 +163,7 @@ def test_living_sandboxes_and_doctor_agree(host: Host) -> None:
     leave_things_behind(host)
     env = {**os.environ, "DOCKER_HOST": host.docker_host, "CI_BUDGET_STATE": str(host.state)}
     words = [*COMMAND, "doctor", "--format=json"]
-    done = subprocess.run(words, cwd=host.folder, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, cwd=host.folder, env=env, capture_output=True, text=True, timeout=500)
     found = {one["check"]: one for one in json.loads(done.stdout)["checks"]}
     assert found["leftovers"]["status"] == "warn"
     assert found["leftovers"]["message"].startswith(f"killed runs left 3 things behind: sandbox {DEAD}, ")

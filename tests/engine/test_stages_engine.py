@@ -236,7 +236,7 @@ def _build(engine: Engine, case: Case, folder: Path) -> Build:
         [*command, "--metadata-file", str(metadata), *_options(case, folder)],
         env={**engine.env, "BUILDX_METADATA_PROVENANCE": "max"},
         capture_output=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     names: dict[str, str] = {}

@@ -108,7 +108,7 @@ def test_a_step_that_fails_leaves_nothing(claim: Claim, tmp_path: Path) -> None:
         env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
     )
     assert done.returncode == 3, done.stdout
     assert f"`mount --fstab {table} {tmp_path}/root` failed (exit 32): mount: no" in done.stderr

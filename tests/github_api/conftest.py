@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 import urllib.error
@@ -17,6 +16,7 @@ import pytest
 from ci_budget.edges.web.github_api import GitHubApi
 from tests.github_api.description import TOOLS, cut_description
 from tests.github_api.server import TOKEN, StandIn, serving, storage
+from tests.ports import free_port
 
 PRISM = TOOLS / "node_modules" / ".bin" / "prism"
 
@@ -97,21 +97,19 @@ class _Prism:
     def __init__(self, upstream: str, folder: Path) -> None:
         description = folder / "github.json"
         description.write_text(json.dumps(cut_description()))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.address = f"http://127.0.0.1:{self.port}"
+        port = free_port("127.0.0.1")
+        self.address = f"http://127.0.0.1:{port}"
         self.log = folder / "prism.log"
         with self.log.open("wb") as stream:
             self.process = subprocess.Popen(
-                [PRISM, "proxy", description, upstream, "--errors", "-h", "127.0.0.1", "-p", str(self.port)],
+                [PRISM, "proxy", description, upstream, "--errors", "-h", "127.0.0.1", "-p", str(port)],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
             )
 
     def __enter__(self) -> str:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 with urllib.request.urlopen(f"{self.address}/user", timeout=5):
@@ -125,4 +123,4 @@ class _Prism:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=120)

@@ -37,7 +37,7 @@ def docker_cleanup() -> list[str]:
 def server(docker_ip: str, docker_services: Services) -> str:
     """`host:port` of a server that answers."""
     place = f"{docker_ip}:{docker_services.port_for('postgresql', 5432)}"
-    docker_services.wait_until_responsive(timeout=60, pause=0.1, check=lambda: _answers(place))
+    docker_services.wait_until_responsive(timeout=240, pause=0.1, check=lambda: _answers(place))
     return place
 
 
