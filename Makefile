@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Else each of some hundred processes would compile the same modules.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help venv engine engine-down base-python base-busybox test-tools node-tools lint test test-engine test-unit demo bench bench-audio-voice faults clean
 
 PYTHON ?= python3

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_server import command_server
+from tests.engine import projects
 from tests.engine.leftovers import MARKER, LeftoverWatch
 from tests.engine_access import Engine
 
@@ -23,10 +25,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def engine_in_environment(engine: Engine) -> Iterator[Engine]:
-    """`docker` speaks to the engine, in this process and in its children; they bear a mark that `leftovers` knows."""
+    """`docker` speaks to the engine, in this process and in its children; they bear a mark that `leftovers` knows.
+
+    So does the server that runs `ci-budget` for `run_tool`.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(MARKER.name, MARKER.value)
-        yield engine
+        with command_server() as server:
+            patch.setattr(projects, "SERVER", server)
+            yield engine
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.projects import COMMAND
+from tests.engine.projects import run_tool
 from tests.engine_access import Engine
 
 CHECKS = {
@@ -29,14 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 def doctor(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     own = {"CI_BUDGET_STATE": str(folder.parent / "ci-budget-state"), **env}
-    return subprocess.run(
-        [*COMMAND, "doctor", *arguments],
-        cwd=folder,
-        env={**os.environ, **own},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
+    return run_tool(folder, "doctor", *arguments, env=own)
 
 
 def checks(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:

@@ -163,7 +163,7 @@ def test_compose_brings_it_up_with_its_models_on_the_volume(engine: Engine, afte
     environment = {"VARIANT": "light", "AUDIO_VOICE_PORT": "18655"}
     try:
         engine.docker(*project, "up", "--detach", "--no-build", "--wait", env=environment)
-        with urllib.request.urlopen("http://127.0.0.1:18655/health", timeout=120) as answer:
+        with urllib.request.urlopen("http://127.0.0.1:18655/health", timeout=500) as answer:
             assert json.load(answer)["status"] == "ok"
         fetch = ["exec", "--no-TTY", "audio-voice", "python", "scripts/download_models.py"]
         assert engine.docker(*project, *fetch, env=environment) == "models: 0 of 0 files are there in /models\n"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.engine.leftovers import LeftoverWatch
-from tests.engine.projects import COMMAND, MIB, Project, Result
+from tests.engine.projects import MIB, Project, Result, run_tool
 from tests.engine.test_pull_request_engine import Repository
 
 pytestmark = pytest.mark.beside
@@ -75,9 +74,7 @@ def test_a_pull_request_against_the_committed_inventory(repository: Repository) 
     project.write(drifting, secrets=["id=amount,env=AMOUNT"])
     first = project.check(env={"AMOUNT": "four"})
     assert first.exit_code == 0, first.stdout + first.stderr
-    done = subprocess.run(
-        [*COMMAND, "baseline", "update", "--report", first.folder], cwd=project.folder, capture_output=True, text=True
-    )
+    done = run_tool(project.folder, "baseline", "update", "--report", first.folder)
     assert done.returncode == 0, done.stderr
     repository.commit("base")
 

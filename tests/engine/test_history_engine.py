@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from ci_budget.core.text.units import format_size
 from ci_budget.edges.history.address import Address
 from ci_budget.edges.history.database import open_history
-from tests.engine.projects import Project
+from tests.engine.projects import Project, run_tool
 from tests.unit.history_samples import built, night, recorded, write_report
 
 pytestmark = pytest.mark.beside
@@ -89,10 +87,4 @@ def report(
     folder: Path, *words: str, history: Path | None = None, prefix: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
     given = {"CI_BUDGET_REPORT_HISTORY": f"sqlite:///{history}"} if history is not None else {}
-    return subprocess.run(
-        [*prefix, sys.executable, "-m", "ci_budget", "report", *words],
-        cwd=folder,
-        env={**os.environ, **given},
-        capture_output=True,
-        text=True,
-    )
+    return run_tool(folder, "report", *words, env=given, prefix=prefix)

@@ -26,6 +26,7 @@ from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.layers.engine_layers import EngineLayers
 from ci_budget.edges.layers.image_archives import read_archive, read_oci_folder, read_saved
 from ci_budget.errors import UnmeasuredError
+from tests.engine.projects import run_tool
 from tests.engine_access import CLONE, Engine
 
 pytestmark = pytest.mark.beside
@@ -269,9 +270,7 @@ class TestCheck:
 
 
 def run(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "ci_budget", *words], cwd=folder, capture_output=True, text=True, timeout=180
-    )
+    done = run_tool(folder, *words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert CLONE not in (folder, *folder.parents)
     return done.stdout

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.engine.leftovers import LeftoverWatch
-from tests.engine.projects import COMMAND, MB, MIB, Project, Result
+from tests.engine.projects import MB, MIB, Project, Result, run_tool
 
 pytestmark = pytest.mark.beside
 
@@ -98,9 +98,7 @@ def accepted(tmp_path_factory: pytest.TempPathFactory, busybox_base: str) -> byt
     project.write(SMALL)
     first = project.check()
     assert first.exit_code == 0, first.stdout + first.stderr
-    done = subprocess.run(
-        [*COMMAND, "baseline", "update", "--report", first.folder], cwd=project.folder, capture_output=True, text=True
-    )
+    done = run_tool(project.folder, "baseline", "update", "--report", first.folder)
     assert done.returncode == 0, done.stderr
     return (project.folder / ".ci-budget" / "baseline.json").read_bytes()
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.engine.leftovers import LeftoverWatch
-from tests.engine.projects import COMMAND, MIB, Project, assert_refused
+from tests.engine.projects import MIB, Project, assert_refused, run_tool
 
 pytestmark = pytest.mark.beside
 
@@ -110,12 +110,7 @@ def test_the_output_in_every_form(project: Project, leftovers: LeftoverWatch) ->
 
 def test_a_baseline_is_accepted_and_held(project: Project, leftovers: LeftoverWatch) -> None:
     def update(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, "baseline", "update", "--report", project.report_folder, *arguments],
-            cwd=project.folder,
-            capture_output=True,
-            text=True,
-        )
+        return run_tool(project.folder, "baseline", "update", "--report", project.report_folder, *arguments)
 
     (project.folder / ".dockerignore").write_text(".ci-budget\n")
     first = project.check()

@@ -16,17 +16,15 @@ from ci_budget.edges.sandbox.private_network import create_network
 from ci_budget.edges.sandbox.private_sandbox import demolish
 from ci_budget.edges.sites.state import Claim, claimed, state_directory
 from tests.engine.leftovers import LeftoverWatch
-from tests.engine.projects import COMMAND
+from tests.engine.projects import run_tool
 from tests.engine_access import CLONE, Engine
 
 SIZE = 1_000_341_504  # 1 GB in whole MiB
 TABLE = "# one line, and no newline at its end\nproc /proc proc defaults 0 0"
 
 
-def volume(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, "volume", *words], cwd=folder, env=dict(os.environ), capture_output=True, text=True, timeout=120
-    )
+def volume(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return run_tool(folder, "volume", *words, env=env)
 
 
 @pytest.fixture
@@ -102,14 +100,7 @@ def test_a_step_that_fails_leaves_nothing(claim: Claim, tmp_path: Path) -> None:
         "--fstab",
         "fstab",
     )
-    done = subprocess.run(
-        [*COMMAND, "volume", *words],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
+    done = volume(tmp_path, *words, PATH=f"{tmp_path}/bin:{os.environ['PATH']}")
     assert done.returncode == 3, done.stdout
     assert f"`mount --fstab {table} {tmp_path}/root` failed (exit 32): mount: no" in done.stderr
     assert not (tmp_path / "v").exists()

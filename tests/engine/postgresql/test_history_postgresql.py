@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +15,7 @@ from ci_budget.edges.history.database import open_history
 from ci_budget.errors import UnmeasuredError
 from tests import history_cases
 from tests.engine.postgresql.conftest import PASSWORD, url
+from tests.engine.projects import run_tool
 from tests.unit.history_samples import GB, built, night, recorded, write_report
 
 pytestmark = pytest.mark.beside
@@ -110,10 +109,4 @@ def complaint(address: Address, *, write: bool = True) -> str:
 
 
 def report(history: str, folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ci_budget", "report", *words],
-        cwd=folder,
-        env={**os.environ, "CI_BUDGET_REPORT_HISTORY": history, **env},
-        capture_output=True,
-        text=True,
-    )
+    return run_tool(folder, "report", *words, env={"CI_BUDGET_REPORT_HISTORY": history, **env})

@@ -1,0 +1,1 @@
+"""A package that the tests of the command server run."""
