@@ -16,6 +16,7 @@ import json
 import os
 import pkgutil
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -51,9 +52,12 @@ class CommandServer:
             ours.settimeout(timeout)
             try:
                 code = int(answer.readline())
-            except TimeoutError as error:
-                os.kill(pid, 9)
-                raise subprocess.TimeoutExpired(command, timeout, _all_of(out), _all_of(err)) from error
+            except BaseException as error:  # as subprocess.run: nobody waits for it any more
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                if isinstance(error, TimeoutError):
+                    raise subprocess.TimeoutExpired(command, timeout, _all_of(out), _all_of(err)) from error
+                raise
             return subprocess.CompletedProcess(command, code, _all_of(out).decode(), _all_of(err).decode())
 
 
