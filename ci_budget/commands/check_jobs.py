@@ -11,10 +11,10 @@ from ci_budget.commands.check_config import overridden, read_config, require_kno
 from ci_budget.commands.check_options import CheckOptions
 from ci_budget.commands.held_limits import hold_limits
 from ci_budget.commands.preparation import ImageJob
+from ci_budget.core.config.amounts import read_positive_size
 from ci_budget.core.config.model import DiskConfig
 from ci_budget.core.gate.limits import DecidedLimits
 from ci_budget.core.records.report import LimitChange
-from ci_budget.core.text.units import parse_size
 from ci_budget.edges.files.baseline_inventories import InventoryPlace
 from ci_budget.edges.files.config_file import ImageFiles, check_files
 from ci_budget.edges.github import GitHubContext
@@ -113,7 +113,7 @@ def neighbours(files: Mapping[str, ImageFiles], name: str) -> tuple[Path, ...]:
 
 def _given_budget(options: CheckOptions) -> int | None:
     try:
-        return parse_size(options.disk_budget) if options.disk_budget else None
+        return read_positive_size(options.disk_budget) if options.disk_budget else None
     except ValueError as error:
         raise ConfigError(f"--disk-budget: {error}") from None
 

@@ -83,6 +83,8 @@ class TestOptions:
     def test_a_disk_budget(self, folder: Path) -> None:
         assert {job.disk_budget for job, _ in plan(disk_budget="1.5GB").jobs} == {1_500_000_000}
         assert "'lots' is not a size" in refusal(disk_budget="lots")
+        for nothing in ("0", "0GB"):
+            assert refusal(disk_budget=nothing).startswith("--disk-budget: ")
 
     def test_one_image_must_be_meant(self, folder: Path) -> None:
         assert "name it with --image" in refusal(target="first")
