@@ -30,7 +30,13 @@ from ci_budget.core.records.report import (
 )
 from ci_budget.core.stages.platforms import fits
 from ci_budget.edges.sites.disk_mode import own_platform
-from ci_budget.edges.web.registry_images import StoredImage, find_images, parse_registry_reference, read_registry_image
+from ci_budget.edges.web.registry_images import (
+    StoredImage,
+    find_images,
+    parse_registry_reference,
+    read_registry_image,
+    require_unmoved,
+)
 from ci_budget.errors import UnmeasuredError
 
 _UNBUILT = "nothing was built (--no-build)"
@@ -57,6 +63,7 @@ def measure_stored(
             raise UnmeasuredError(f"{reference} is an image for {image.platform or 'no platform'}, not for {wanted}")
         contents = read_registry_image(reference, image, is_package_record, say=say)
         evidence = read_evidence(contents)
+        require_unmoved(found)
     except UnmeasuredError as error:
         return unmeasured_image(job.name, job.files.parsed.file, job.image.target, None, error), None
     size = sum(layer.size for layer in contents.layers.layers)

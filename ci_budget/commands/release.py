@@ -36,6 +36,7 @@ from ci_budget.edges.web.registry_images import (
     find_images,
     parse_registry_reference,
     read_registry_image,
+    require_unmoved,
 )
 from ci_budget.errors import ConfigError
 
@@ -53,13 +54,15 @@ def run_release(options: ReleaseOptions) -> int:
     config = load_config(path).config
     files = [_report_file(Path(text)) for text in options.reports]
     _forget(files[0].parent / RELEASE_NAME)
+    reports = [(file, read_report(file)) for file in files]
     candidate = find_images(parse_registry_reference(options.candidate))
-    question = _question(options, candidate, [(file, read_report(file)) for file in files])
+    question = _question(options, candidate, reports)
     _require_known(question, config, path)
     approvals = read_approvals(path.resolve().parent)
     today = datetime.now(UTC)
     rulings = {name: Ruling(given=approvals.of(name), today=today.date()) for name in config.images}
     facts = decide(question, config, rulings, checked=today.isoformat(timespec="seconds").replace("+00:00", "Z"))
+    require_unmoved(candidate)
     ReportFolder(path=files[0].parent).write(RELEASE_NAME, render_release_json(facts))
     _show(facts, options)
     record_released(

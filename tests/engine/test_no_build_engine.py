@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
+from ci_budget.edges.layers.image_archives import ImageContents
+from ci_budget.edges.web.registry_images import read_registry_image
 from tests.engine.projects import Project, Result
 from tests.engine.registry import Manifest, Registry, layer_of, registry
 
@@ -139,6 +141,27 @@ def test_what_cannot_be_read_is_no_pass(project: Project, check: Check, images: 
     other = check()
     assert other.exit_code == 3
     assert "is an image for linux/amd64, not for linux/arm64" in other.image["failure"]["message"]
+
+
+def test_a_tag_that_moves_meanwhile_is_no_pass(
+    project: Project, check: Check, images: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = images.put_image("team/web", "moving", [BASE, APP])
+
+    def read(*arguments: Any, **options: Any) -> ImageContents:
+        contents = read_registry_image(*arguments, **options)
+        images.put_image("team/web", "moving", [BASE])
+        return contents
+
+    monkeypatch.setattr("ci_budget.commands.no_build.read_registry_image", read)
+    project.write(FROM_IT, budgets={"image_size": "1GB"})
+    done = check(reference=f"registry://{images.address}/team/web:moving")
+    assert done.exit_code == 3, done.stdout
+    moved = done.image["failure"]
+    assert f"team/web:moving moved meanwhile: it named {first.digest} when it was read, and names" in moved["message"]
+    assert f"team/web@{first.digest}" in moved["mend"]
+    images.put_image("team/web", "moving", [BASE, APP])
+    assert check(reference=f"registry://{images.address}/team/web@{first.digest}").exit_code == 0
 
 
 def test_options_for_a_build_are_refused(project: Project, check: Check, images: Registry) -> None:

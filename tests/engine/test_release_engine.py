@@ -14,6 +14,8 @@ import yaml
 
 from ci_budget.__main__ import main
 from ci_budget.core.records.report import DiskReport, ImageReport, Report, Verdict
+from ci_budget.core.release.facts import ReleaseFacts
+from ci_budget.core.release.judgement import decide
 from ci_budget.core.render.json_text import render_json
 from tests.engine.registry import OCI, Manifest, Registry, layer_of, registry
 from tests.engine_access import Engine
@@ -251,6 +253,23 @@ def test_nothing_is_released_on_what_cannot_be_read(bench: Bench, put: Manifest)
     for last in ("no/such/report", "nothing.json", "two words"):
         assert bench.release(":candidate", "--last", last)[0] == 2
     assert main(["release", "Team/App", "--report", "report"]) == 2
+
+
+def test_a_tag_that_moves_meanwhile_releases_nothing(
+    bench: Bench, images: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = images.put_image("team/app", "moving", LAYERS)
+    bench.report(passed(first.config_digest))
+
+    def decided(*arguments: Any, **options: Any) -> ReleaseFacts:
+        images.put_image("team/app", "moving", LAYERS[:1])
+        return decide(*arguments, **options)
+
+    monkeypatch.setattr("ci_budget.commands.release.decide", decided)
+    code, said, facts = bench.release(":moving")
+    assert (code, facts) == (3, {})
+    assert f"team/app:moving moved meanwhile: it named {first.digest}" in said
+    assert bench.release(f"@{first.digest}")[0] == 0
 
 
 def test_a_workflow_gets_outputs_a_summary_and_annotations(

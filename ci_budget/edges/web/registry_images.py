@@ -74,6 +74,20 @@ def find_images(reference: ImageReference, platform: str | None = None) -> Store
         return StoredReference(reference=reference, digest=digest, images=images)
 
 
+def require_unmoved(found: StoredReference) -> None:
+    """Raises UnmeasuredError when its tag names another image by now: whoever goes on by the tag takes that one."""
+    reference = found.reference
+    if reference.digest is not None:
+        return
+    with _registry(reference) as registry, _named(reference):
+        now, _ = registry.document(reference.tag or "latest")
+    if now != found.digest:
+        raise UnmeasuredError(
+            f"the tag of {reference} moved meanwhile: it named {found.digest} when it was read, and names {now} now",
+            mend=f"Run again, or name it by digest: {SCHEME}{found.pinned}.",
+        )
+
+
 def read_registry_image(
     reference: ImageReference,
     image: StoredImage,
