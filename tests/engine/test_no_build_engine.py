@@ -65,6 +65,15 @@ def compressed(images: Registry) -> int:
     return sum(layer["size"] for layer in manifest["layers"])
 
 
+def test_its_layers_are_searched_for_what_is_to_be_done(project: Project, check: Check, images: Registry) -> None:
+    images.put_image("team/model", "1", [BASE, layer_of({"srv/model.onnx": b"o" * 1_200_000})])
+    project.write(FROM_IT, budgets={"image_size": 2_000_000})
+    done = check("--sarif", reference=f"registry://{images.address}/team/model:1")
+    assert done.exit_code == 0, done.stdout + done.stderr
+    found = [(one["rule"], one["bytes"], one["file"], one["line"]) for one in done.image["findings"]]
+    assert found == [("model-weights", 1_200_000, None, None)]
+
+
 def test_what_a_registry_tells_is_gated(project: Project, check: Check, images: Registry, put: Manifest) -> None:
     size = compressed(images)
     budgets = {"image_size": SIZE, "layers": 2, "compressed_size": size, "wasted_bytes": 5}
