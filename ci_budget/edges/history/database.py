@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Table, and_, create_engine, event, func, inspect, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -168,14 +168,23 @@ class History:
 
     def _insert(self, table: Table, rows: list[dict[str, Any]]) -> int:
         """How many rows are new; one whose key is there stays as it is: another process may be faster."""
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        insert = dialect.insert(table).on_conflict_do_nothing().returning(table.primary_key.columns[0])
+        insert = _insert_of(self._connection)(table).on_conflict_do_nothing()
+        insert = insert.returning(table.primary_key.columns[0])
         return len(self._connection.execute(insert, rows).all())
 
     def _keep_build(self, image: int, started: int, data: bytes) -> None:
         if not self._insert(BUILDS, [{"image": image, "started": started, "data": data}]):
             older = BUILDS.update().where(BUILDS.c.image == image, BUILDS.c.started <= started)
             self._connection.execute(older.values(started=started, data=data))
+
+
+def _insert_of(connection: Connection) -> Any:
+    """The dialect's own INSERT."""
+    if connection.dialect.name != "postgresql":
+        return sqlite.insert
+    from sqlalchemy.dialects import postgresql  # slow to load, with drivers that are not used
+
+    return postgresql.insert
 
 
 @contextlib.contextmanager
