@@ -80,7 +80,8 @@ def update(options: UpdateOptions) -> int:
         for name, setup in setups.items():  # first, so that the baseline never names one that is not there
             entry = same_setup(after.entries(name), setup)
             if entry is not None and entry.inventory == hashes[name]:
-                write_baseline_inventory(path, name, setup, inventories[name])
+                others = {one.inventory for one in after.entries(name) if one is not entry and one.inventory}
+                write_baseline_inventory(path, name, setup, inventories[name], others=others)
         return after
 
     change_baseline(path, accept)

@@ -83,17 +83,20 @@ def test_a_higher_value_needs_to_be_named(tmp_path: Path) -> None:
 
 def test_each_setup_keeps_its_own_inventory(tmp_path: Path) -> None:
     arm = SANDBOX.model_copy(update={"platform": "linux/arm64"})
-    for setup, size in ((SANDBOX, MB), (arm, 2 * MB)):
+    names = []
+    for setup, size in ((SANDBOX, MB), (arm, 2 * MB), (SANDBOX, MB - 1), (arm, MB + 1)):
         path = project(tmp_path, at=setup)
         inventory = service().add("venv/torch/lib.so", size, "torch", "2.13.0").inventory()
         (tmp_path / "report" / "inventory.json.zst").write_bytes(
             render_inventories(Inventories(images={"app": inventory}))
         )
-        assert run(tmp_path, "update", "--report", "report")[0] == 0
+        assert run(tmp_path, "update", "--report", "report", "--raise", "image_size")[0] == 0
+        files = sorted(file for file in (path.parent / "inventory").rglob("*.zst"))
+        names.append([str(file.relative_to(path.parent / "inventory")) for file in files])
     recorded = json.loads(path.read_text())["images"]["app"]
-    stored = {hashlib.sha256(file.read_bytes()).hexdigest() for file in (path.parent / "inventory" / "app").iterdir()}
-    assert {one["inventory"] for one in recorded} == stored
-    assert len(stored) == 2
+    assert {one["inventory"] for one in recorded} == {hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    assert names[0] == ["app.zst"]
+    assert names[1:] == [["app/linux-arm64-sandbox-d4b8b47b.zst", "app.zst"]] * 3
 
 
 def test_a_report_that_measured_too_little_is_refused(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def place(folder: Path, revision: str | None = None) -> InventoryPlace:
     return InventoryPlace(folder=folder, baseline=".ci-budget/baseline.json", revision=revision)
 
 
-def store(folder: Path, data: bytes = STORED) -> Path:
-    file = folder / ".ci-budget" / "inventory" / "app" / FILE
+def store(folder: Path, data: bytes = STORED, name: str = "app.zst") -> Path:
+    file = folder / ".ci-budget" / "inventory" / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
     return file
@@ -79,14 +79,14 @@ class TestExplaining:
     @pytest.mark.parametrize(
         ("data", "said"),
         [
-            (None, f"there is no .ci-budget/inventory/app/{FILE}"),
+            (None, "there is no .ci-budget/inventory/app.zst"),
             (
                 b"damaged",
-                f".ci-budget/inventory/app/{FILE} is not the one that the baseline names (its hash is another)",
+                ".ci-budget/inventory/app.zst is not the one that the baseline names (its hash is another)",
             ),
             (
                 STORED[:5],
-                f".ci-budget/inventory/app/{FILE} is not the one that the baseline names (its hash is another)",
+                ".ci-budget/inventory/app.zst is not the one that the baseline names (its hash is another)",
             ),
         ],
     )
@@ -177,7 +177,7 @@ class TestPlaces:
         assert read_baseline_inventory(places, "app", SANDBOX, HASH) == BEFORE
         with pytest.raises(ConfigError) as error:
             read_baseline_inventory(places, "app", SANDBOX, "0" * 64)
-        assert f".ci-budget/inventory/app/{FILE} at HEAD is not the one" in str(error.value)
+        assert ".ci-budget/inventory/app.zst at HEAD is not the one" in str(error.value)
 
     def test_a_new_image_has_it_in_the_working_tree(self, tmp_path: Path) -> None:
         command(tmp_path, "init", "-q", "-b", "main", ".")
@@ -187,25 +187,37 @@ class TestPlaces:
 
     def test_names(self, tmp_path: Path) -> None:
         here = place(tmp_path)
-        assert here.path("team/app", SANDBOX) == f".ci-budget/inventory/team/app/{FILE}"
+        assert here.paths("team/app", SANDBOX) == (
+            ".ci-budget/inventory/team/app.zst",
+            f".ci-budget/inventory/team/app/{FILE}",
+        )
         strange = SANDBOX.model_copy(update={"platform": "../" * 90 + "x"})
-        assert here.path("app", strange).startswith(".ci-budget/inventory/app/x-sandbox-")
+        assert here.paths("app", strange)[1].startswith(".ci-budget/inventory/app/x-sandbox-")
         for name in ("a/../../b", "/etc/b", "a//b", ""):
             with pytest.raises(ConfigError):
-                here.path(name, SANDBOX)
+                here.paths(name, SANDBOX)
 
     def test_each_setup_has_its_own(self, tmp_path: Path) -> None:
         here = place(tmp_path)
         setups = [SANDBOX.model_copy(update={"platform": "linux/arm64"}), SANDBOX.model_copy(update={"method": 2})]
-        assert len({here.path("app", setup) for setup in [SANDBOX, *setups]}) == 3
+        assert len({here.paths("app", setup)[1] for setup in [SANDBOX, *setups]}) == 3
 
     def test_an_image_with_another_name_there(self, tmp_path: Path) -> None:
         store(tmp_path)
         there = InventoryPlace(folder=tmp_path, baseline=".ci-budget/baseline.json", names={"new": "app"})
         assert read_baseline_inventory([there], "new", SANDBOX, HASH) == BEFORE
 
+    def test_the_one_of_its_own_setup(self, tmp_path: Path) -> None:
+        store(tmp_path, b"that of another setup")
+        with pytest.raises(ConfigError) as error:
+            read_baseline_inventory([place(tmp_path)], "app", SANDBOX, HASH)
+        assert "inventory/app.zst is not the one that the baseline names (its hash is another)" in str(error.value)
+        assert FILE not in str(error.value)
+        store(tmp_path, name=f"app/{FILE}")
+        assert read_baseline_inventory([place(tmp_path)], "app", SANDBOX, HASH) == BEFORE
+
     def test_a_folder_or_a_pipe_in_its_place(self, tmp_path: Path) -> None:
-        (tmp_path / ".ci-budget" / "inventory" / "app" / FILE).mkdir(parents=True)
+        (tmp_path / ".ci-budget" / "inventory" / "app.zst").mkdir(parents=True)
         with pytest.raises(ConfigError, match="is not a regular file"):
             read_baseline_inventory([place(tmp_path)], "app", SANDBOX, HASH)
 
