@@ -86,6 +86,11 @@ def test_names_that_mean_something_to_an_ignore_file() -> None:
     assert [name for name in names if rules.ignores(name)] == names[:6]
 
 
+def test_the_line_for_byte_code_would_take_a_folder_of_that_ending_along() -> None:
+    assert patterns("COPY . .", "x.pyc", "app.py") == ["**/*.pyc"]
+    assert patterns("COPY . .", "x.pyc", "a/y.pyc/z/app.py", "a/n.md") == ["x.pyc"]
+
+
 def test_an_environment_counts_where_nothing_names_it() -> None:
     files = ("env/pyvenv.cfg", "env/lib/x.py", "app.py")
     assert patterns("COPY . .", *files) == ["env"]

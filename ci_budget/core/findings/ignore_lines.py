@@ -232,11 +232,13 @@ class _Sorter:
 
     @cached_property
     def _named_suffixes(self) -> frozenset[str]:
-        """The endings of `_FILES` that a named file has, or a folder that holds one: patterns match folders too."""
+        """The endings of `_FILES` that a named file has, or any folder: patterns match folders too."""
         ends = tuple(end for end, _, _ in _FILES)
         files = (path for path, _ in self._use.measure.listing() if path.endswith(ends))
         named = [path for path in files if self._named.has(path)]
-        folders = [folder for folder in self._named_last if folder.endswith(ends)]
+        folders = {
+            part for folder in self._use.measure.folders for part in folder.path.split("/") if part.endswith(ends)
+        }
         return frozenset(f".{path.rpartition('.')[2]}" for path in (*named, *folders))
 
 
