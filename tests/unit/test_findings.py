@@ -149,6 +149,8 @@ CASES: dict[str, Callable[[], Evidence]] = {
     "uv, moved": lambda: one_run("UV_CACHE_DIR=/c uv pip install x", {"c/archive-v0/x/y": 9 * MB}),
     "conda": lambda: one_run("conda install x", {"opt/conda/pkgs/x-1.conda": 9 * MB}),
     "npm": lambda: one_run("npm ci", {"root/.npm/_cacache/content-v2/x": 9 * MB}),
+    "npm, moved": lambda: one_run("npm ci --cache /c", {"c/_cacache/content-v2/x": 9 * MB}),
+    "yarn": lambda: one_run("yarn install", {"srv/.yarn/cache/x.zip": 9 * MB, "srv/yarn.lock": 9}),
     "apk": lambda: one_run("apk add curl", {"var/cache/apk/APKINDEX.1.tar.gz": 2 * MB}),
     "compiler": lambda: one_run("apt-get install -y build-essential", COMPILER),
     "headers alone": lambda: one_run("apt-get install -y libssl-dev", {"usr/include/openssl/ssl.h": 3 * MB}),
@@ -236,6 +238,11 @@ SILENT: dict[str, Callable[[], Evidence]] = {
     "the base's own lists": lambda: one_run("true", {}, base=LISTS),
     "a little of everything": lambda: one_run("x", dict.fromkeys((*LISTS, "root/.cache/pip/http-v2/x"), 900000)),
     "a cache's look-alike": lambda: one_run("x", {"srv/pip/wheels": 9 * MB, "opt/pkgs/x": 9 * MB, "srv/http-v2/x": MB}),
+    "folders that are named as uv's": lambda: one_run("x", {"srv/archive-v2/x": 9 * MB, "srv/wheels-v3/x.stl": 9 * MB}),
+    "packages that Yarn's Plug'n'Play runs from": lambda: evidence(
+        "FROM node:22\nCOPY . /app\nRUN yarn install\n",
+        {2: {"app/main.js": 9}, 3: {"app/.yarn/cache/x.zip": 9 * MB, "app/.pnp.cjs": 10}},
+    ),
     "weights that a package brings": lambda: one_run("pip install vad", {f"{PACKAGES}/vad/data/vad.onnx": 3 * MB}),
     "a plain .bin": lambda: one_run("make", {"opt/firmware.bin": 30 * MB}),
     "binutils that no compiler came with": lambda: one_run("x", {"usr/bin/strip": 3 * MB}),
@@ -286,6 +293,42 @@ SILENT: dict[str, Callable[[], Evidence]] = {
         "FROM debian:12\nCOPY app app\n", {}, context=context("FROM debian:12\nCOPY app app\n", {"app/x": MB})
     ),
 }
+
+
+OTHER_CACHES = {
+    "composer": "root/.composer/cache/files/a/b.zip",
+    "maven": "root/.m2/repository/org/x/x.jar",
+    "gradle": "root/.gradle/caches/modules-2/x.jar",
+    "bundler": "usr/local/bundle/cache/x.gem",
+    "nuget": "root/.nuget/packages/x/1/x.dll",
+    "bun": "root/.bun/install/cache/x@1/x.js",
+    "go": "root/go/pkg/mod/cache/download/x.zip",
+    "pdm": "root/.cache/pdm/http/x",
+    "pipenv": "root/.cache/pipenv/x",
+    "zypper": "var/cache/zypp/packages/x.rpm",
+    "pacman": "var/cache/pacman/pkg/x.pkg.tar.zst",
+}
+
+
+@pytest.mark.parametrize("manager", OTHER_CACHES)
+def test_caches_of_other_managers(manager: str) -> None:
+    (one,) = found(one_run("x", {OTHER_CACHES[manager]: 9 * MB}))
+    assert (one.rule, one.bytes, one.line) == ("package-caches", 9 * MB, 2)
+    assert one.message.startswith(f"{manager} leaves its cache behind `RUN x`: 9.00 MB in /")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "models/net.keras",
+        "models/classifier.joblib",
+        "models/inference.pdiparams",
+        "root/.cache/huggingface/xet/chunk-cache/a",
+    ],
+)
+def test_weights_of_other_kinds(path: str) -> None:
+    (one,) = found(one_run("x", {path: 9 * MB}))
+    assert (one.rule, one.bytes) == ("model-weights", 9 * MB)
 
 
 @pytest.mark.parametrize("name", SILENT)

@@ -9,7 +9,10 @@ from ci_budget.core.findings.rule import Evidence, OwnFile, Rule, by_layer, make
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
 
-_WEIGHTS = frozenset(("safetensors", "gguf", "ggml", "ckpt", "pth", "pt", "onnx", "tflite", "nemo", "engine"))
+_WEIGHTS = frozenset((
+    "safetensors", "gguf", "ggml", "ckpt", "pth", "pt", "onnx", "tflite", "nemo", "engine", "keras", "joblib",
+    "pdparams", "pdiparams", "caffemodel", "mlmodel", "llamafile", "ptl",
+))  # fmt: skip
 # `.bin` and `.h5` are weights only where their names say so
 _PERHAPS = frozenset(("bin", "h5", "msgpack"))
 _NAMED_WEIGHTS = re.compile(
@@ -18,7 +21,7 @@ _NAMED_WEIGHTS = re.compile(
     re.IGNORECASE,
 )
 _HUBS = re.compile(
-    r"(?:^|/)(?:huggingface/hub|huggingface/transformers|\.cache/torch/(?:hub|sentence_transformers)|torch/hub"
+    r"(?:^|/)(?:huggingface/hub|huggingface/xet|huggingface/transformers|\.cache/torch/(?:hub|sentence_transformers)|torch/hub"
     r"|hub/models--[^/]+/blobs|models--[^/]+/(?:blobs|snapshots)|\.local/share/tts|\.cache/(?:whisper|suno|clip)"
     r"|\.ollama/models|nltk_data|\.cache/modelscope)/"
 )

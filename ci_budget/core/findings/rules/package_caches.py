@@ -35,7 +35,8 @@ _CACHES: Sequence[_Cache] = (
     ),
     _cache(
         "uv",
-        r"(?:^|/)\.cache/uv/|(?:^|/)(?:archive|wheels|simple|builds|sdists|git|interpreter)-v[0-9]+/",
+        r"(?:^|/)\.cache/uv/|(?:^|/)(?:(?:archive|builds)-v0|(?:wheels|simple|sdists)-v[0-9]+/(?:pypi|index|url|git|path)"
+        r"|git-v0/(?:db|checkouts))/",
         "Mount the cache: RUN --mount=type=cache,target=/root/.cache/uv; or install with `uv pip install --no-cache`.",
     ),
     _cache(
@@ -45,7 +46,7 @@ _CACHES: Sequence[_Cache] = (
     ),
     _cache(
         "npm",
-        r"(?:^|/)\.npm/_(?:cacache|logs|npx)/",
+        r"(?:^|/)\.npm/_(?:logs|npx)/|(?:^|/)_cacache/",
         "End this RUN with: && npm cache clean --force; or mount the cache: RUN --mount=type=cache,target=/root/.npm",
     ),
     _cache("yarn", r"(?:^|/)\.cache/yarn/|(?:^|/)\.yarn/(?:berry/)?cache/", "End this RUN with: && yarn cache clean"),
@@ -64,12 +65,38 @@ _CACHES: Sequence[_Cache] = (
     ),
     _cache(
         "go",
-        r"(?:^|/)\.cache/go-build/|^go/pkg/mod/cache/",
-        "Mount the cache: RUN --mount=type=cache,target=/root/.cache/go-build",
+        r"(?:^|/)\.cache/go-build/|(?:^|/)go/pkg/mod/cache/",
+        "Mount the caches: RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build",
     ),
+    _cache(
+        "composer",
+        r"(?:^|/)\.composer/cache/|(?:^|/)\.cache/composer/",
+        "End this RUN with: && composer clear-cache; or mount the cache: "
+        "RUN --mount=type=cache,target=/root/.composer/cache",
+    ),
+    _cache("maven", r"(?:^|/)\.m2/repository/", "Mount the repository: RUN --mount=type=cache,target=/root/.m2"),
+    _cache("gradle", r"(?:^|/)\.gradle/caches/", "Mount the cache: RUN --mount=type=cache,target=/root/.gradle"),
+    _cache(
+        "bundler",
+        r"(?:^|/)bundle/(?:ruby/[^/]+/)?cache/|(?:^|/)ruby/gems/[^/]+/cache/",
+        'End this RUN with: && rm -rf "$(gem env gemdir)"/cache/*.gem',
+    ),
+    _cache(
+        "nuget",
+        r"(?:^|/)\.nuget/packages/",
+        "Mount the packages: RUN --mount=type=cache,target=/root/.nuget/packages",
+    ),
+    _cache("bun", r"(?:^|/)\.bun/install/cache/", "End this RUN with: && bun pm cache rm"),
+    _cache("pdm", r"(?:^|/)\.cache/pdm/", "End this RUN with: && pdm cache clear"),
+    _cache("pipenv", r"(?:^|/)\.cache/pipenv/", "End this RUN with: && pipenv --clear"),
+    _cache("zypper", r"^var/cache/zypp/", "End this RUN with: && zypper clean --all"),
+    _cache("pacman", r"^var/cache/pacman/pkg/", "End this RUN with: && pacman -Scc --noconfirm"),
 )
 # all at once, tried only where a name begins: there are ten thousand folders
 _LIKELY = re.compile(f"(?<![^/])(?:{'|'.join(cache.path.pattern.replace('(?:^|/)', '') for cache in _CACHES)})")
+
+_PROJECT_CACHE = re.compile(r"(?<![^/])\.yarn/cache/")
+_MAPS = (".pnp.cjs", ".pnp.js")
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
@@ -77,6 +104,8 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
     for folder, files in evidence.folders.items():
         if _LIKELY.search(folder):
             cache = next(cache for cache in _CACHES if cache.path.search(folder))
+            if _runs_from_cache(evidence, folder):
+                continue
             held.setdefault(cache.manager, []).extend(files)
     for cache in _CACHES:
         for group in by_layer(held.get(cache.manager, ())):
@@ -90,6 +119,13 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
                 message=f"{cache.manager} leaves its cache behind {place.step}: {where}.",
                 mend=cache.mend,
             )
+
+
+def _runs_from_cache(evidence: Evidence, folder: str) -> bool:
+    """Whether Yarn's Plug'n'Play loads the packages from this folder when the program runs: its map lies beside."""
+    found = _PROJECT_CACHE.search(folder)
+    beside = evidence.folders.get(folder[: found.start()], ()) if found else ()
+    return any(file.path.rpartition("/")[2] in _MAPS for file in beside)
 
 
 def _folder(cache: _Cache, path: str) -> str:
