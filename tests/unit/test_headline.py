@@ -90,6 +90,41 @@ CASES: dict[str, tuple[ImageReport, str | None]] = {
         ),
         "image_size +20.0 MB: +15.0 MB torch 1 -> 2 (new, this change, line 3)",
     ),
+    "what only moved is no reason": (
+        image(
+            image_size=metric(3 * MB),
+            contributors=[contributor("/srv/a", 8 * MB), contributor("/srv/b", 3 * MB), contributor("/app/a", -8 * MB)],
+        ),
+        "image_size +3.00 MB: +3.00 MB /srv/b (new, this change, line 3)",
+    ),
+    "nothing but what moved": (
+        image(
+            image_size=metric(3 * MB), contributors=[contributor("/srv/a", 8 * MB), contributor("/app/a", -8 * MB)]
+        ),
+        "image_size +3.00 MB: +8.00 MB /srv/a (new, this change, line 3)",
+    ),
+    "another base, in many parts": (
+        image(
+            image_size=metric(100 * MB),
+            contributors=[
+                *(contributor(f"p{number} 1", 12 * MB, 1) for number in range(5)), contributor("/y", 15 * MB, 4),
+                contributor("other files", 25 * MB, None),
+            ],
+        ),
+        "image_size +100 MB: +60.0 MB in 5 parts by line 1, the largest +12.0 MB p0 1 (new, this change, line 1)",
+    ),
+    "one file in pieces, a step each": (
+        image(image_size=metric(20 * MB), contributors=[contributor(f"/x.{at}", 5 * MB, at) for at in range(2, 6)]),
+        "image_size +20.0 MB: +5.00 MB /x.2 (new, this change, line 2), +5.00 MB /x.3 (new, this change, line 3), "
+        "+10.0 MB in 2 more",
+    ),
+    "a finding about a hundredth of what a line brought": (
+        image(
+            image_size=metric(200 * MB), findings=[finding(size=3 * MB)],
+            contributors=[contributor(f"p{number} 1", 5 * MB) for number in range(40)],
+        ),
+        "image_size +200 MB: +200 MB in 40 parts by line 3, the largest +5.00 MB p0 1 (new, this change, line 3)",
+    ),
     "what shrank": (
         image(
             image_size=metric(-20 * MB, Verdict.PASS), verdict=Verdict.PASS, findings=[finding()],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ci_budget.core.inventory.changes import REST
 from ci_budget.core.inventory.other_changes import WHAT_CHANGED
 from ci_budget.core.records.report import Contributor, Finding, ImageReport, Metric, Verdict
-from ci_budget.core.render.growth import tell_contributor
+from ci_budget.core.render.growth import tell_changes, tell_contributor
 from ci_budget.core.text.plain_text import shorten
 from ci_budget.core.text.units import format_delta, format_size, format_value
 
@@ -20,6 +21,8 @@ _ABOUT: Final = {
 """Rules that speak of a metric alone; of the others all rules speak that no metric has for itself."""
 _PEAK_ONLY: Final = ("temporary-peak", "venv-copy")
 _HALF: Final = 2
+_TENTH: Final = 10
+_SHOWN: Final = 3
 _LONGEST: Final = 240
 
 
@@ -72,19 +75,66 @@ def _reason(image: ImageReport, name: str, metric: Metric) -> str | None:
         return f"{over}; the largest finding: {_told(finding)}" if finding is not None else None
     change = f"{name} {format_delta(metric.delta, metric.unit)}"
     rising = metric.delta > 0
+    moved: list[Contributor] = []
     contributor = None
     if name not in _ABOUT:
-        moved = [one for one in image.contributors if (one.delta > 0) is rising and one.delta]
-        contributor = max(moved, key=lambda one: abs(one.delta), default=None)
+        moved = [one for one in _less_what_moved(image.contributors) if (one.delta > 0) is rising and one.delta]
+        contributor = _largest_part(moved, metric.delta)
     if rising:
         finding = _largest(image.findings, name, contributor)
         weighty = finding is not None and (name in _ABOUT or _explains(finding, name, metric, contributor))
         if finding is not None and weighty:
             return f"{change}: {_told(finding)}"
     if contributor is not None:
-        return f"{change}: {tell_contributor(contributor)}"
+        return f"{change}: {_tell_parts(moved, contributor, metric.delta)}"
     told = metric.message.partition(WHAT_CHANGED)[2]
     return f"{change}: {told}" if told else None
+
+
+def _less_what_moved(contributors: Sequence[Contributor]) -> list[Contributor]:
+    """The contributors without those that cancel out to the byte: what is gone here and new there made no difference.
+    All of them where nothing else is left."""
+    left = list(contributors)
+    for gone in [one for one in contributors if one.after is None and one.name != REST]:
+        alike = [one for one in left if one.before is None and one.delta == -gone.delta and one.name != REST]
+        new = min(alike, key=lambda one: _last_part(one) != _last_part(gone), default=None)
+        if new is not None:
+            left = [one for one in left if one is not new and one is not gone]
+    return left or list(contributors)
+
+
+def _last_part(contributor: Contributor) -> str:
+    return contributor.name.rstrip("/").rpartition("/")[2]
+
+
+def _largest_part(moved: Sequence[Contributor], delta: int) -> Contributor | None:
+    """The contributor to name: where none does half of the change, the largest one of the line that does most."""
+    named = [one for one in moved if one.name != REST or abs(one.delta) * _HALF >= abs(delta)] or moved
+    largest = max(named, key=lambda one: abs(one.delta), default=None)
+    if largest is None or abs(largest.delta) * _HALF >= abs(delta):
+        return largest
+    heaviest = max(named, key=lambda one: abs(sum(other.delta for other in _of_one_line(named, one))))
+    return max(_of_one_line(named, heaviest), key=lambda one: abs(one.delta))
+
+
+def _of_one_line(moved: Sequence[Contributor], contributor: Contributor) -> list[Contributor]:
+    """The contributors of the same kind and line; one without a line stands for itself."""
+    if contributor.line is None:
+        return [contributor]
+    place = contributor.kind, contributor.stage, contributor.line
+    return [one for one in moved if (one.kind, one.stage, one.line) == place]
+
+
+def _tell_parts(moved: Sequence[Contributor], contributor: Contributor, delta: int) -> str:
+    """What did most: one contributor, all of one line, or the largest few."""
+    if abs(contributor.delta) * _HALF >= abs(delta):
+        return tell_contributor(contributor)
+    alike = _of_one_line(moved, contributor)
+    total = sum(one.delta for one in alike)
+    if len(alike) > 1 and abs(total) * _HALF >= abs(delta):
+        parts = f"{format_delta(total, 'bytes')} in {len(alike)} parts by line {contributor.line}"
+        return f"{parts}, the largest {tell_contributor(contributor)}"
+    return ", ".join(tell_changes(sorted(moved, key=lambda one: -abs(one.delta)), _SHOWN))
 
 
 def _largest(findings: Sequence[Finding], name: str, contributor: Contributor | None) -> Finding | None:
@@ -111,13 +161,13 @@ def _is_of(finding: Finding, contributor: Contributor) -> bool:
 
 
 def _explains(finding: Finding, name: str, metric: Metric, contributor: Contributor | None) -> bool:
-    """Whether a finding's bytes can be what a metric rose by: at least half of it, and no more than twice as much; what
-    was there before is no reason for a change."""
+    """Whether a finding's bytes can be what a metric rose by: at least half of its contributor, a tenth of the rise and
+    no more than twice as much; what was there before is no reason for a change."""
     rose, held = metric.delta or 0, finding.bytes or 0
     if name == "peak_disk" and finding.rule not in _PEAK_ONLY and contributor is None:
         return False
     least = min(rose, contributor.delta) if contributor is not None else rose
-    return held * _HALF >= least and held <= rose * _HALF
+    return held * _HALF >= least and rose <= held * _TENTH and held <= rose * _HALF
 
 
 def _told(finding: Finding) -> str:
