@@ -164,6 +164,12 @@ CASES: dict[str, Callable[[], Evidence]] = {
     "weights copied": lambda: evidence("FROM debian:12\nCOPY m.onnx /m.onnx\n", {2: {"m.onnx": 5 * MB}}),
     "deleted": lambda: two_steps("RUN fetch", "RUN rm -rf /opt/data", BIG, {"opt/data": None}),
     "deleted, copied before": lambda: two_steps("COPY data /opt/data", "RUN rm /opt/data", BIG, {"opt/data": None}),
+    "moved in a later step": lambda: two_steps(
+        "COPY data /opt/data", "RUN mv /opt/data /srv", BIG, {"opt/data": None, "srv/data": 60 * MB}
+    ),
+    "replaced by a file": lambda: two_steps(
+        "RUN fetch", "RUN rm -r /opt/d && build /opt/d", {"opt/d/x": 9 * MB, "opt/d/y": 5 * MB}, {"opt/d": 9}
+    ),
     "chmod": lambda: two_steps(
         "COPY x /opt/x", "RUN chmod -R 755 /opt", {"opt/x": (9 * MB, 0o644)}, {"opt/x": (9 * MB, 0o755)}
     ),

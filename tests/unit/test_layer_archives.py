@@ -214,6 +214,10 @@ class TestHostileImages:
         (layout / "index.json").symlink_to(tmp_path / "secret")
         assert "it cannot be read: Too many levels of symbolic links" in self.refused(layout)
 
+    def test_what_is_wrong_inside_names_the_archive(self, tmp_path: Path) -> None:
+        (tmp_path / "a.tar").write_bytes(layer(file("manifest.json", b"{")))
+        assert self.refused(tmp_path / "a.tar") == f"{tmp_path}/a.tar: the manifest.json is no JSON"
+
     def test_digests_that_are_paths(self, tmp_path: Path) -> None:
         layout = write_layout(tmp_path / "oci", [FIRST])
         index = layout / "index.json"

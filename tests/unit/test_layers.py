@@ -50,10 +50,10 @@ class TestWaste:
         ]
 
     def test_a_folder_that_becomes_a_file_takes_what_was_in_it(self) -> None:
-        assert wasted((d("a"), f("a/b", 7)), (f("a", 1),)) == [("a/b", 7, "overwritten", 0, 1, "a")]
+        assert wasted((d("a"), f("a/b", 7)), (f("a", 1),)) == [("a/b", 7, "hidden", 0, 1, "a")]
 
     def test_a_file_that_becomes_a_folder(self) -> None:
-        assert wasted((f("a", 7),), (d("a"), f("a/b", 1))) == [("a", 7, "overwritten", 0, 1, "a")]
+        assert wasted((f("a", 7),), (d("a"), f("a/b", 1))) == [("a", 7, "hidden", 0, 1, "a")]
 
     def test_each_copy_of_a_file_written_three_times(self) -> None:
         assert wasted((f("a", 1),), (f("a", 2),), (f("a", 4),)) == [

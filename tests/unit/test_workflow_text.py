@@ -57,6 +57,7 @@ def test_an_annotation_on_a_line() -> None:
         ("\u00a0::error::x", "\\xa0::error::x"),
         ("\x00\x08bell\x07", "\\x00\\x08bell\\x07"),
         ("std::vector<int> a::b", "std::vector<int> a::b"),
+        ("caf\udce9 \ud801", "caf\\xe9 \\ud801"),
         ("plain text — with ümlaut", "plain text — with ümlaut"),
         ("line\r\n", "line"),
         ("", ""),

@@ -109,13 +109,15 @@ class Stack:
 
 
 def _hidden_by(entry: Entry, node: _Node, index: int) -> Iterator[HiddenEntry]:
-    """What `entry` hides where it takes the place of `node`."""
+    """What `entry` hides where it takes the place of `node`; a folder in a file's place, and anything in a folder's,
+    is no new version of what was there."""
     if node.entry is not None and node.layer != index:
-        yield HiddenEntry(node.entry, "overwritten", node.layer, index, entry.path)
+        replaced = (entry.kind is Kind.FOLDER) is not (node.entry.kind is Kind.FOLDER)
+        yield HiddenEntry(node.entry, "hidden" if replaced else "overwritten", node.layer, index, entry.path)
     if entry.kind is not Kind.FOLDER and node.children:
         for below in _below(node):
             if below.entry is not None:
-                yield HiddenEntry(below.entry, "overwritten", below.layer, index, entry.path)
+                yield HiddenEntry(below.entry, "hidden", below.layer, index, entry.path)
         node.children = None
 
 

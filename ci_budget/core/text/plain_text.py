@@ -30,4 +30,6 @@ def _inert(line: str) -> str:
 
 
 def _escape(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte of a name that is no UTF-8, as Python keeps it
+        return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")

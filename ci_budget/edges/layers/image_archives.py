@@ -85,10 +85,9 @@ def read_archive(
     """
     with _opened(file) as stream:
         try:
-            found = _read_tar(stream, wanted, limits)
+            return _read_tar(stream, wanted, limits).image("archive", platform=platform)
         except UnmeasuredError as error:
             raise UnmeasuredError(error.what, file=file, mend=error.mend) from error
-    return found.image("archive", platform=platform)
 
 
 def read_archive_stream(

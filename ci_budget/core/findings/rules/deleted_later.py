@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ci_budget.core.findings.rule import LEAST, Evidence, Rule, make_finding, name_some
 from ci_budget.core.layers.waste import WastedPath
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
+
+_MOVES = re.compile(r"(?:^RUN\s|[;&|(]\s*)\s*mv\s")
+_ONLY_DELETES = re.compile(r"rm [^;&|<>]+")
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
@@ -38,6 +42,8 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
 
 def _mend(evidence: Evidence, *, hid: int, wrote: int) -> str:
     writer, place = evidence.place(wrote), evidence.place(hid)
+    if _MOVES.search(place.command):
+        return "Put the files where they are to lie at once, instead of moving them in a later step."
     if writer.command.upper().startswith(("COPY", "ADD")):
         return (
             "Do not copy what is deleted again: mount it for the step that needs it, "
@@ -45,7 +51,7 @@ def _mend(evidence: Evidence, *, hid: int, wrote: int) -> str:
         )
     at = f" of line {writer.line}" if writer.line is not None else f" {writer.step}"
     command = " ".join(place.command.split()).removeprefix("RUN ")
-    done = f": && {command}" if len(command) <= 120 and command.startswith("rm ") else "."
+    done = f": && {command}" if len(command) <= 120 and _ONLY_DELETES.fullmatch(command) else "."
     return f"Delete in the step that writes: end the RUN{at} with the deletion{done}"
 
 
