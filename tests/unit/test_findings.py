@@ -301,6 +301,22 @@ SILENT: dict[str, Callable[[], Evidence]] = {
 }
 
 
+def test_what_a_later_step_only_changes_the_mode_of_is_the_earlier_steps() -> None:
+    given = two_steps(
+        "COPY m.onnx /m.onnx", "RUN chmod 644 /m.onnx", {"m.onnx": (9 * MB, 0o600)}, {"m.onnx": (9 * MB, 0o644)}
+    )
+    assert {(one.rule, one.line) for one in found(given)} == {("permission-copies", 3), ("model-weights", 2)}
+    longer = two_steps("COPY m.onnx /m.onnx", "RUN fetch", {"m.onnx": 9 * MB}, {"m.onnx": 10 * MB})
+    assert {(one.rule, one.line) for one in found(longer)} == {("overwritten-later", 3), ("model-weights", 3)}
+
+
+def test_what_the_base_brought_stays_the_bases_when_its_mode_changes() -> None:
+    lists: dict[str, Written] = {"var/lib/apt/lists/deb_main_Packages": (40 * MB, 0o600)}
+    assert found(one_run("chmod -R go-r /var/lib/apt", lists, base=LISTS)) == []
+    weights = one_run("chmod -R a+w /m", {"m/a.onnx": (9 * MB, 0o666)}, base={"m/a.onnx": (9 * MB, 0o644)})
+    assert [one.rule for one in found(weights)] == ["permission-copies"]
+
+
 OTHER_CACHES = {
     "composer": "root/.composer/cache/files/a/b.zip",
     "maven": "root/.m2/repository/org/x/x.jar",

@@ -110,6 +110,18 @@ class TestPackages:
         )
         assert found == [("pip", "torch-cpu", "2.1.0+cu121", 4000 + 20 + len(record), 0)]
 
+    @pytest.mark.parametrize(
+        ("title", "named"),
+        [
+            ("torch-cpu-2.0", ("torch-cpu", "2.0")),
+            ("x-1.0-beta", ("x", "1.0-beta")),
+            ("x-unknown", ("x", "unknown")),
+            ("x", ("x", "")),
+        ],
+    )
+    def test_a_python_package_is_named_as_its_folder(self, title: str, named: tuple[str, str]) -> None:
+        assert [one[1:3] for one in packages({f"v/{title}.dist-info/RECORD": b"a.py,,\n"})] == [named]
+
     def test_a_layer_that_only_copied_the_record_did_not_bring_the_package(self) -> None:
         """`chmod -R` and `chown -R` write every file again."""
         record, path = b"a.py,,\n", "v/a-1.dist-info/RECORD"

@@ -27,7 +27,8 @@ _LOUD_SHARE = 20  # a twentieth
 
 
 class OwnFile(NamedTuple):
-    """A visible regular file of the image's own layers. `layer`: its index in the image."""
+    """A visible regular file of the image's own layers. `layer`: the index in the image of the one that brought it;
+    layers above that hold it in the same size only changed its mode or owner, or touched it."""
 
     path: str
     size: int
@@ -73,8 +74,11 @@ class Evidence:
         if self.image is None:
             return ()
         unseen: dict[int, set[str]] = {}
+        below: dict[tuple[int, str, int], int] = {}
         for item in self.waste.items if self.waste is not None else ():
             unseen.setdefault(item.wrote, set()).add(item.path)
+            if item.cause == "overwritten":
+                below[item.hid, item.path, item.size] = item.wrote
         found: list[OwnFile] = []
         for index in range(self.image.inherited, len(self.image.layers)):
             hidden = unseen.get(index, frozenset[str]())
@@ -83,7 +87,9 @@ class Evidence:
                 for entry in self.image.layers[index].entries
                 if entry.kind is Kind.FILE and entry.path not in hidden
             ]
-        return tuple(found)
+        if below:
+            found = [file._replace(layer=_brought(file, below)) for file in found]
+        return tuple(file for file in found if file.layer >= self.image.inherited)
 
     @cached_property
     def folders(self) -> Mapping[str, Sequence[OwnFile]]:
@@ -164,6 +170,14 @@ class Evidence:
         """What was measured of the step at a place."""
         steps = (step for step in self.report.steps if not step.cached)
         return next((step for step in steps if (step.stage, step.line) == (place.stage, place.line)), None)
+
+
+def _brought(file: OwnFile, below: Mapping[tuple[int, str, int], int]) -> int:
+    """The lowest layer that has a file in its size, through all that wrote it again so; `below`: the one it hid."""
+    layer = file.layer
+    while (lower := below.get((layer, file.path, file.size))) is not None:
+        layer = lower
+    return layer
 
 
 @dataclass(frozen=True, kw_only=True)

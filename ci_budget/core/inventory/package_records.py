@@ -16,6 +16,8 @@ from typing import Any
 
 from ci_budget.core.inventory.model import Manager
 
+_TITLE = re.compile(r"(.+?)-(v?[0-9].*|[^-]*)", re.DOTALL)
+
 
 @dataclass(frozen=True, slots=True)
 class PackageFiles:
@@ -66,7 +68,9 @@ def parse_dist_info(data: bytes, record: str) -> PackageFiles:
     """A Python package from its RECORD, named as its `NAME-VERSION.dist-info` folder."""
     folder = posixpath.dirname(record)
     base = posixpath.dirname(folder)
-    name, _, version = posixpath.basename(folder).removesuffix(".dist-info").partition("-")
+    title = posixpath.basename(folder).removesuffix(".dist-info")
+    found = _TITLE.fullmatch(title)  # old tools left dashes in names
+    name, version = (found[1], found[2]) if found else (title, "")
     text = data.decode("utf-8", "surrogateescape")
     files = []
     for line in text.splitlines():
