@@ -105,6 +105,45 @@ def test_a_copy_of_what_a_lower_layer_has_counts_where_it_was_made() -> None:
     assert said(compare(before, after)) == [("this-change", "/app/model.bin", 80 * MB, 13)]
 
 
+class TestWhatALaterStepHidesOfALowerLayer:
+    """The lower layer is the same on both sides, and only what is visible is a package's."""
+
+    @staticmethod
+    def sides(*steps: str, hides: int, packages: int) -> tuple[Image, Inventory]:
+        """Two packages in the base, and the image without and with `steps`; the first file is hidden by the last."""
+        image = Image().step("base", inherited=True)
+        image.add("usr/lib/a/one.so", hides, "libc6").add("usr/lib/a/two.so", packages, "libc6")
+        before = image.add("usr/lib/b/x.so", 5 * MB, "bash").step("RUN true").inventory()
+        for step in steps:
+            image.step(step)
+        image.files[0] = (*image.files[0][:3], None)
+        return image, before
+
+    def test_deleted_files_of_a_package_make_no_difference(self) -> None:
+        image, before = self.sides("RUN rm /usr/lib/a/one.so", hides=40 * MB, packages=9 * MB)
+        assert said(compare(before, image.add("a", 4 * MB).inventory())) == [("this-change", "/a", 4 * MB, 12)]
+        assert said(compare(image.inventory(), before)) == [("this-change", "/a", -4 * MB, None)]
+
+    def test_nor_does_a_package_that_is_uninstalled(self) -> None:
+        image, before = self.sides("RUN apt-get purge libc6", hides=40 * MB, packages=0)
+        del image.packages["libc6"]
+        assert said(compare(before, image.add("a", 4 * MB).inventory())) == [("this-change", "/a", 4 * MB, 12)]
+
+    def test_files_of_a_package_that_are_written_again_are_the_later_steps(self) -> None:
+        image, before = self.sides("RUN chmod -R g+w /usr/lib", hides=40 * MB, packages=9 * MB)
+        after = image.add("usr/lib/a/one.so", 40 * MB, "libc6").inventory()
+        assert said(compare(before, after)) == [("this-change", "/usr/lib/a/", 40 * MB, 12)]
+        assert said(compare(after, before)) == [("this-change", "/usr/lib/a/", -40 * MB, None)]
+
+    def test_so_are_those_of_an_upgrade(self) -> None:
+        image, before = self.sides("RUN apt-get upgrade", hides=40 * MB, packages=9 * MB)
+        after = image.add("usr/lib/a/one.so", 43 * MB, "libc6", "1.1").inventory()
+        assert said(compare(before, after)) == [
+            ("this-change", "/usr/lib/a/", 40 * MB, 12),
+            ("this-change", "libc6 1.0 -> 1.1", 3 * MB, 12),
+        ]
+
+
 def test_a_package_s_files_count_for_the_package_alone() -> None:
     before = service().add("venv/lib/x.so", 10 * MB, "x").add("venv/lib/own.bin", 20 * MB)
     after = service().add("venv/lib/x.so", 90 * MB, "x").add("venv/lib/own.bin", 50 * MB)

@@ -20,6 +20,7 @@ REST = "other files"
 _MOST = 40
 _SHARE = 100  # a hundredth of the largest movement is worth a line
 _LEAST = 1000
+_NEARLY_ALL = 80  # percent
 
 
 def compare(before: Inventory, after: Inventory) -> list[Contributor]:
@@ -30,7 +31,9 @@ def compare(before: Inventory, after: Inventory) -> list[Contributor]:
     the line in the Dockerfile of `after`. `before` or `after` is None for what is not there on that side.
     """
     origins = Origins(before, after)
-    found = [*_packages(before, after, origins), *_paths(before, after, origins)]
+    hidden = _newly_hidden(before, after, origins)
+    packages, hidden = _less_what_is_hidden(list(_packages(before, after, origins)), hidden)
+    found = [*packages, *_paths(before, after, origins), *_written_again(hidden, before, after, origins)]
     total = after.size - before.size
     least = max(_LEAST, max((abs(item.delta) for item in found), default=0) // _SHARE)
     named = [item for item in found if abs(item.delta) >= least and item.name != REST]
@@ -102,12 +105,53 @@ def _packages(before: Inventory, after: Inventory, origins: Origins) -> Iterator
         )
 
 
+def _newly_hidden(before: Inventory, after: Inventory, origins: Origins) -> int:
+    """Bytes that layers of both images hold for packages on one side alone, since only what is visible is a package's:
+    a later step hid them in `after` (less what one hid in `before`). They make no difference to the size."""
+    sums = [
+        sum(one.size - one.owned for one in side.folders if not one.path and one.layer in layers)
+        for side, layers in (
+            (before, {layer for group in origins.groups if group.identical for layer in group.old}),
+            (after, {layer for group in origins.groups if group.identical for layer in group.new}),
+        )
+    ]
+    return sums[1] - sums[0]
+
+
+def _less_what_is_hidden(packages: list[Contributor], hidden: int) -> tuple[list[Contributor], int]:
+    """The packages without those that a later step took files from (or no longer takes): the layer below keeps every
+    byte. The bytes that no package lost: they were written again."""
+    kept = []
+    for item in sorted(packages, key=lambda one: -abs(one.delta)):
+        if " -> " not in item.name and item.delta * hidden < 0 and abs(item.delta) <= abs(hidden):
+            hidden += item.delta
+        else:
+            kept.append(item)
+    return kept, hidden
+
+
+def _written_again(size: int, before: Inventory, after: Inventory, origins: Origins) -> Iterator[Contributor]:
+    """Files of packages that a step of one image writes again, as chmod and upgrades do: the layer with most of them,
+    and the folder that holds nearly all."""
+    side, at = (after, 1) if size > 0 else (before, 0)
+    layers = {layer for group in origins.groups if not group.identical for layer in (group.old, group.new)[at]}
+    owned = {one.layer: one.owned for one in side.folders if not one.path and one.layer in layers}
+    layer = max(owned, key=lambda one: owned[one], default=None)
+    if not size or layer is None or not owned[layer]:
+        return
+    held = {one.path: one.owned for one in side.folders if one.layer == layer}
+    path = max((path for path in held if held[path] * 100 >= held[""] * _NEARLY_ALL), key=len)
+    place = origins.of_new(layer) if size > 0 else origins.of_old(layer)
+    then, now = (None, size) if size > 0 else (-size, None)
+    yield _contributor(f"/{path}/" if path else "/", then, now, place)
+
+
 def _paths(before: Inventory, after: Inventory, origins: Origins) -> Iterator[Contributor]:
     """What belongs to no package: path by path, and what no path explains as a rest, step by step."""
     depth = min(before.folder_depth, after.folder_depth)
     smallest = max(before.smallest_file, after.smallest_file)
     listings = [Listing(side.folders, side.files, depth=depth, smallest=smallest) for side in (before, after)]
-    for group in origins.groups:
+    for group in (one for one in origins.groups if not one.identical):
         old, new = (Tree(listing, layers) for listing, layers in zip(listings, (group.old, group.new), strict=True))
         explained = 0
         for change in compare_trees(old, new):

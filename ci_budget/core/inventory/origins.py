@@ -26,11 +26,12 @@ class Place:
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """Layers of both images (indices) that are held against each other: the base's, one step's, or all the steps that
-    have no twin."""
+    have no twin. `identical`: they are one and the same layer."""
 
     place: Place
     old: tuple[int, ...]
     new: tuple[int, ...]
+    identical: bool = False
 
 
 class Origins:
@@ -46,7 +47,9 @@ class Origins:
         twins = {
             layer: old.by_diff_id[diff_id] for diff_id, layer in new.by_diff_id.items() if diff_id in old.by_diff_id
         }
-        groups = [Group(place=self.of_new(layer), old=(twin,), new=(layer,)) for layer, twin in twins.items()]
+        groups = [
+            Group(place=self.of_new(layer), old=(twin,), new=(layer,), identical=True) for layer, twin in twins.items()
+        ]
         alike = set(twins.values())
         paired = [key for key, layer in new.keys.items() if key in old.keys and layer not in twins]
         paired = [key for key in paired if old.keys[key] not in alike]
