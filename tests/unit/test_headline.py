@@ -14,6 +14,7 @@ from ci_budget.core.records.report import (
     Metric,
     Metrics,
     PeakMetric,
+    StepReport,
     Verdict,
 )
 from ci_budget.core.render.headline import headline
@@ -181,6 +182,19 @@ CASES: dict[str, tuple[ImageReport, str | None]] = {
 def test_the_line(name: str) -> None:
     given, line = CASES[name]
     assert headline(given) == line
+
+
+def test_a_peak_that_is_not_in_the_image_is_told_by_its_step() -> None:
+    step = StepReport(
+        name="[b 2/2] RUN make", stage="b", line=3, start_ms=0, end_ms=9, located_by="provenance", at_peak=True,
+        added=MB, wrote=20 * MB, gave_back=19 * MB,
+    )  # fmt: skip
+    told = "at the peak ran `RUN make` in Dockerfile:3: wrote 20.0 MB, kept 1.00 MB, gave back 19.0 MB"
+    for contributors in ([], [contributor("/y", MB)]):
+        given = image(peak_disk=metric(20 * MB), contributors=contributors).model_copy(update={"steps": [step]})
+        assert headline(given) == f"peak_disk +20.0 MB: {told}"
+    grown = image(peak_disk=metric(20 * MB), contributors=[contributor()]).model_copy(update={"steps": [step]})
+    assert headline(grown) == "peak_disk +20.0 MB: +20.0 MB /opt/x (new, this change, line 3)"
 
 
 def test_it_stands_right_under_the_verdict() -> None:

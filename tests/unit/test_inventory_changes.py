@@ -90,6 +90,13 @@ def test_new_and_removed_things() -> None:
     assert [(item.before, item.after) for item in found] == [(None, 70 * MB), (None, 5 * MB), (30 * MB, None)]
 
 
+def test_what_large_moves_stand_beside_is_still_told() -> None:
+    before = service().step("COPY a /srv/").add("srv/x", 9 * MB).add("srv/y", 3 * MB).inventory()
+    after = service().step("COPY a /opt/app/").add("opt/app/x", 9 * MB).add("opt/app/y", 3 * MB)
+    found = compare(before, after.step("RUN make").add("n", MB).inventory())
+    assert ("this-change", "/n", MB, 13) in said(found)
+
+
 def test_many_small_files_are_told_by_their_folder() -> None:
     before, after = service(), service().step("COPY . /app")
     for number in range(300):

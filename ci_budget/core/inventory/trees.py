@@ -141,7 +141,7 @@ def _descend(path: str, old: Tree, new: Tree, depth: int) -> Iterator[Change]:
     unknown = abs(whole.delta - sum(part.delta for part in parts))  # small files, which have no record of their own
     clear = 0 < len(large) <= _MOST_PARTS and told * 100 >= _TOLD * (moved + unknown)
     if (clear or not path) and depth < _DEEPEST:
-        for part in large if clear else parts:
+        for part in large if clear and path else parts:
             if part.delta or not part.is_file:
                 yield from [part] if part.is_file else _descend(part.path, old, new, depth + 1)
     elif whole.delta:
