@@ -197,6 +197,17 @@ def test_a_peak_that_is_not_in_the_image_is_told_by_its_step() -> None:
     assert headline(grown) == "peak_disk +20.0 MB: +20.0 MB /opt/x (new, this change, line 3)"
 
 
+@pytest.mark.parametrize(("added", "told"), [(15 * MB, True), (40 * MB, True), (9 * MB, False), (50 * MB, False)])
+def test_a_peak_that_no_step_runs_at_is_told_by_what_a_step_keeps(added: int, told: bool) -> None:
+    step = StepReport(
+        name="[b 2/2] RUN make", stage="b", line=3, start_ms=0, end_ms=9, located_by="provenance", added=added
+    )
+    given = image(peak_disk=metric(20 * MB)).model_copy(update={"steps": [step]})
+    assert headline(given) == (
+        f"peak_disk +20.0 MB: `RUN make` in Dockerfile:3 keeps {added / MB:.1f} MB" if told else None
+    )
+
+
 def test_it_stands_right_under_the_verdict() -> None:
     given = CASES["the largest contributor"][0].model_copy(update={"name": "web"})
     report = mixed_report().model_copy(update={"images": [given], "limits_changed": [], "notes": []})

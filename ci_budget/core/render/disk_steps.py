@@ -14,6 +14,13 @@ def peak_step_lines(image: ImageReport) -> list[str]:
     return [f"At the peak ran {_named(step, image.dockerfile)}: {moved(step)}" for step in image.steps if step.at_peak]
 
 
+def keeping_line(image: ImageReport, rise: int) -> str | None:
+    """Of a peak that rose by so many bytes: the step that may have done it; it keeps half to twice as much."""
+    steps = [one for one in image.steps if one.line is not None and rise <= 2 * (one.added or 0) <= 4 * rise]
+    step = max(steps, key=lambda one: one.added or 0, default=None)
+    return f"{_named(step, image.dockerfile)} keeps {format_size(step.added or 0)}" if step is not None else None
+
+
 def moved(step: StepReport) -> str:
     """`wrote 4.62 MB, kept 270 kB, gave back 4.35 MB`."""
     return (

@@ -8,7 +8,7 @@ from typing import Final
 from ci_budget.core.inventory.changes import REST
 from ci_budget.core.inventory.other_changes import WHAT_CHANGED
 from ci_budget.core.records.report import Contributor, Finding, ImageReport, Metric, Verdict
-from ci_budget.core.render.disk_steps import peak_step_lines
+from ci_budget.core.render.disk_steps import keeping_line, peak_step_lines
 from ci_budget.core.render.growth import tell_changes, tell_contributor
 from ci_budget.core.text.plain_text import shorten
 from ci_budget.core.text.units import format_delta, format_size, format_value
@@ -89,6 +89,8 @@ def _reason(image: ImageReport, name: str, metric: Metric) -> str | None:
     ran = peak_step_lines(image) if name == "peak_disk" and rising else []
     if ran and abs(sum(one.delta for one in moved)) * _HALF < metric.delta:  # it is not in the image
         return f"{change}: {ran[0][:1].lower()}{ran[0][1:]}"
+    if name == "peak_disk" and contributor is None and (kept := keeping_line(image, metric.delta)):
+        return f"{change}: {kept}"
     if contributor is not None:
         return f"{change}: {_tell_parts(moved, contributor, metric.delta)}"
     told = metric.message.partition(WHAT_CHANGED)[2]
