@@ -179,7 +179,7 @@ class TestSources:
         )  # fmt: skip
         visible = {inode: int(size) for inode, size in (line.split() for line in listed.splitlines())}
         assert waste.total == sum(layer.size for layer in layers.layers) - sum(visible.values())
-        assert waste.by_cause()["hidden"] == 4
+        assert waste.by_cause()["hidden"] == 4 + 3 + 6  # opq/sub/old, replaced/f, becomes
 
 
 class TestDive:
