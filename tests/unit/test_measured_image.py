@@ -300,6 +300,41 @@ class TestFailure:
         )
         assert find_failure(made, timeout=None, enforced=False) is None
 
+    @pytest.mark.parametrize("later", [(400, 400), (30, 30)], ids=["left-full", "cleaned-up"])
+    def test_a_full_disk_is_the_fault_of_the_step_that_filled_it_not_of_the_one_that_failed(
+        self, later: tuple[int, int]
+    ) -> None:
+        made = recording(20, 200, 400, *later, *later)
+        made.steps = [
+            StepRecord(name="RUN b || true", stage="app", line=3, start=0.0, end=0.028),
+            StepRecord(name="RUN c", stage="app", line=9, start=0.045, end=0.06),
+        ]
+        made.failed = FailedStep(
+            name="RUN c", stage="app", line=9, start=0.045, end=0.06, error="exit code: 2", says_no_space=False
+        )
+        found = find_failure(made, timeout=None, enforced=True)
+        assert found is not None
+        assert (found.kind, found.line, found.step) == ("ceiling", 3, "RUN b || true")
+        assert found.message == (
+            "`RUN b || true` touched the ceiling of 419 MB and went on as if it had not: what it wrote is not whole; "
+            "after it `RUN c` failed: exit code: 2"
+        )
+
+    def test_inodes_that_a_step_used_up_and_gave_back(self) -> None:
+        made = recording(20, 21, 20, 200, 200)
+        made.series.free_inodes[1] = 0
+        made.steps = [
+            StepRecord(name="RUN many || true", stage="app", line=2, start=0.0, end=0.018),
+            StepRecord(name="RUN big", stage="app", line=3, start=0.022, end=0.04),
+        ]
+        found = find_failure(made, timeout=None, enforced=True)
+        assert found is not None
+        assert (found.kind, found.line, found.mend) == ("ceiling", 2, FEWER)
+        assert found.message.startswith("`RUN many || true` touched the ceiling of 419 MB (no free inodes left) and")
+        peak = assemble_metrics(made, context=None, image=IMAGE, failure=found, no_peak=None).peak_disk
+        assert peak is not None
+        assert (peak.value, peak.at_least, peak.message) == (200 * MIB, True, "the build used up its inodes")
+
     def test_near_the_ceiling_it_takes_a_word_about_it(self) -> None:
         steady = [20 + 4 * step for step in range(91)]
         silent, said = recording(*steady), recording(*steady, said_no_space=True)

@@ -187,7 +187,8 @@ def _message(held: _Held, verdict: Verdict) -> str:
 def _ceiling_message(held: _Held) -> str:
     value = held.metric.value
     at_least = f"at least {format_value(value, held.metric.unit)}: " if value is not None else ""
-    return "; ".join([f"{at_least}the build used up its disk and hit the ceiling", *_limits_said(held)])
+    what = held.metric.message or "the build used up its disk"
+    return "; ".join([f"{at_least}{what} and hit the ceiling", *_limits_said(held)])
 
 
 def _no_baseline_message(held: _Held, now: str) -> str:

@@ -104,11 +104,13 @@ def _peak_metric(recording: Recording | None, failure: Failure | None, no_peak: 
             f"the level went unseen for {peak.widest_gap * 1000:.0f} ms, more than {WIDEST_GAP * 1000:.0f} ms: "
             "the machine was too busy to measure"
         )
-    value = recording.ceiling if hit and recording.ceiling is not None else peak.observed
+    contact = recording.hidden_contact() or recording.contact()
+    inodes = hit and contact is not None and contact.inodes
+    value = recording.ceiling if hit and not inodes and recording.ceiling is not None else peak.observed
     return PeakMetric(
         value=None if message else value,
         unit="bytes",
-        message=message,
+        message="the build used up its inodes" if inodes else message,
         observed=peak.observed,
         upper_bound=max(peak.upper_bound, value or 0),
         interval_ms=round(peak.interval * 1000, 2),
@@ -183,9 +185,10 @@ def find_failure(recording: Recording, *, timeout: float | None, enforced: bool)
         )
     if recording.cancelled is not None:
         return _failure("ceiling", recording.cancelled, failed, mend=_SMALLER)
+    hidden = recording.hidden_contact() if enforced else None
+    if hidden is not None:
+        return _touched(recording, hidden)
     if failed is None:
-        if enforced and contact is not None and (contact.surely or (contact.near and recording.said_no_space)):
-            return _touched(recording, contact)
         return None
     leapt_from = contact.leapt_from if contact is not None and failed.says_no_space else None
     if enforced and contact is not None and contact.near and leapt_from is None:
@@ -226,16 +229,19 @@ _FEWER = "Keep fewer files (caches, sources, node_modules), or raise disk.budget
 
 
 def _touched(recording: Recording, contact: CeilingContact) -> Failure:
-    step = recording.step_that_filled(contact)
+    step, failed = recording.step_that_filled(contact), recording.failed
     place = f"`{step.name}`" if step else "the build"
+    what = " (no free inodes left)" if contact.inodes else ""
+    then = f"; after it {_step(failed)} failed: {_first_lines(failed.error)}" if failed else ""
     return Failure(
         kind="ceiling",
-        message=f"{place} touched the ceiling of {format_size(recording.ceiling or 0)} and went on as if it had not: "
-        "what it wrote is not whole",
+        message=f"{place} touched the ceiling of {format_size(recording.ceiling or 0)}{what} and went on as if it had "
+        f"not: what it wrote is not whole{then}",
         stage=step.stage if step else None,
         line=step.line if step else None,
         step=step.name if step else None,
-        mend=_SMALLER,
+        last_lines=list(failed.last_lines) if failed else [],
+        mend=_FEWER if contact.inodes else _SMALLER,
     )
 
 

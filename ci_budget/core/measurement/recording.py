@@ -112,6 +112,18 @@ class Recording:
             return find_contact(self.series, self.failed.start, self.failed.end)
         return find_contact(self.series, self.start, self.end)
 
+    def hidden_contact(self) -> CeilingContact | None:
+        """The contact with the ceiling that a step went on after; None where there was none. Where a later step failed
+        it counts as well: that one may only have missed what was not written, or found the disk full."""
+        if self.failed is None:
+            contact = self.contact()
+            return contact if contact and (contact.surely or (contact.near and self.said_no_space)) else None
+        contact = find_contact(self.series, self.start, self.failed.start)
+        if contact is None or not contact.surely:
+            return None
+        step = self.step_that_filled(contact)
+        return contact if step is not None and step.start < self.failed.start else None
+
     def compose(self, peak: Peak) -> Composition:
         """What the peak was made of. Kept layers: what steps that had ended by then left behind; context copy and
         cache mounts: the engine's own records, at most what was there; the rest is temporary."""

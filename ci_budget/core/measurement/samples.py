@@ -187,6 +187,9 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
     touched = next(index for index in range(first, last) if free[index] < free[telling] + _NOTES)
     inodes = min(series.free_inodes[first:last])
     starved = inodes <= LEAST_INODES
+    of_inodes = starved and free[lowest] > LEAST_FREE
+    if of_inodes:
+        touched = telling = series.free_inodes.index(inodes, first)
     return CeilingContact(
         free=free[lowest],
         free_inodes=inodes,
@@ -194,7 +197,7 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
         told=times[telling],
         near=free[lowest] <= max(LEAST_FREE, int(fastest * widest)) or starved,
         surely=surely or inodes == 0,
-        inodes=starved and free[lowest] > LEAST_FREE,
+        inodes=of_inodes,
         leapt_from=leapt_from,
     )
 

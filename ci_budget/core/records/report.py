@@ -66,7 +66,8 @@ class Composition(Stored):
 
 
 class PeakMetric(Metric):
-    """`peak_disk`: the sampled peak with its bounds. `at_least`: the ceiling was hit, `value` is the ceiling."""
+    """`peak_disk`: the sampled peak with its bounds. `at_least`: the ceiling was hit, `value` is the ceiling
+    (what was observed, where it was the inodes that ran out)."""
 
     observed: int | None = None
     upper_bound: int | None = None
