@@ -31,6 +31,7 @@ from ci_budget.core.inventory.model import Inventories, Inventory
 from ci_budget.core.inventory.storage import render_inventories
 from ci_budget.core.measurement.measured_image import ContextFacts, unmeasured_image
 from ci_budget.core.records.report import ImageReport, Metric, metric_unit
+from ci_budget.core.stages.references import repository_of
 from ci_budget.core.text.plain_text import plain_lines
 from ci_budget.edges import signals
 from ci_budget.edges.engine.docker_engine import START_ENGINE, DockerEngine
@@ -288,7 +289,7 @@ def _hand_out(
     if options.load:
         if host is None:
             raise UnmeasuredError("--load needs the runner's engine, and none answers")
-        load_into_host(image, engine.docker_host, host, f"{job.name.lower()}:ci-budget")
+        load_into_host(image, engine.docker_host, host, f"{repository_of(job.name)}:ci-budget")
     if options.export is not None:
         export_archive(image, engine.docker_host, options.export)
     if options.push is None or judge(measured).exit_code != 0:

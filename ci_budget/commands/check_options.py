@@ -117,7 +117,7 @@ def complete_images(ctx: click.Context, _parameter: click.Parameter, incomplete:
 )
 @click.option("--exit-zero", is_flag=True, help="Exit 0 where the gate says no; other errors keep their code.")
 @click.option("--push", metavar="REF", help="Push the image that was measured.")
-@click.option("--load", is_flag=True, help="Load the image that was measured into the runner's engine.")
+@click.option("--load", is_flag=True, help="Load the measured image into the runner's engine, as NAME:ci-budget.")
 @click.option("--export", type=_FILE, help="Write the image that was measured to this archive.")
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> int:

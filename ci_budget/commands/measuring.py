@@ -17,6 +17,7 @@ from ci_budget.core.measurement.measured_image import assemble_metrics, assemble
 from ci_budget.core.measurement.provenance import Lines
 from ci_budget.core.measurement.recording import METHOD, BuiltStage, Recording
 from ci_budget.core.records.report import DiskReport, Failure, Fingerprint, ImageReport, SmokeReport, Verdict, Versions
+from ci_budget.core.stages.references import repository_of
 from ci_budget.core.stages.step_places import StepPlace, place_step
 from ci_budget.edges.build_log import BuildLog
 from ci_budget.edges.engine.base_images import find_bases
@@ -112,7 +113,7 @@ class _Session:
 
     def run(self, gpu: Gpu | None) -> ImageReport:
         prepared, job = self.prepared, self.prepared.job
-        name = f"{REPOSITORY}-{job.name.lower().replace('/', '-')}:measured"
+        name = f"{REPOSITORY}-{repository_of(job.name).replace('/', '-')}:measured"
         with (
             self.buildx.asking_buildkit() as buildkit,
             contextlib.nullcontext() if self.site.enforced else self._traces_removed(name),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ci_budget.core.stages.platforms import parse_platform
-from ci_budget.core.stages.references import parse_reference
+from ci_budget.core.stages.references import parse_reference, repository_of
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -68,3 +68,19 @@ def test_platforms_are_normalised(written: str, normal: str) -> None:
 def test_what_is_no_platform_is_refused(written: str) -> None:
     with pytest.raises(ValueError, match=r"platform|unknown operating system"):
         parse_platform(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("web", "web"),
+        ("Audio-Voice", "audio-voice"),
+        ("team/api_v1.2", "team/api_v1.2"),
+        ("web-", "web"),
+        ("a..b__.c", "a-b-c"),
+        ("x/-y/___", "x/y/image"),
+    ],
+)
+def test_every_name_of_an_image_gives_a_repository(name: str, repository: str) -> None:
+    assert repository_of(name) == repository
+    assert parse_reference(f"ci-budget.local/{repository}:measured").name == f"ci-budget.local/{repository}"

@@ -13,6 +13,7 @@ _LEGACY_DOMAIN = "index.docker.io"
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_WORDS = re.compile(r"[a-z0-9]+")
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
@@ -72,6 +73,15 @@ def parse_reference(text: str) -> ImageReference:
     if not tag and not digest:
         tag = "latest"
     return ImageReference(name=f"{domain}/{path}", tag=tag or None, digest=digest or None)
+
+
+def repository_of(name: str) -> str:
+    """The path of a repository for the name of a config's image, whose grammar is wider: `api..v1/Web-` gives
+    `api-v1/web`."""
+    return "/".join(
+        part if re.fullmatch(_COMPONENT, part) else "-".join(_WORDS.findall(part)) or "image"
+        for part in name.lower().split("/")
+    )
 
 
 def _split_domain(text: str) -> tuple[str, str]:
