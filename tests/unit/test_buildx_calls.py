@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ci_budget.edges.engine.buildx import Buildx
+from ci_budget.edges.engine.buildx import BuildRequest, Buildx
 from ci_budget.edges.engine.plugins import buildx_command
+from ci_budget.errors import UnmeasuredError
 
 THROUGH_DOCKER = ["docker", "buildx"]
 
@@ -97,3 +98,16 @@ def test_a_question_that_nobody_waits_for_ends_with_the_block(tmp_path: Path, sy
     with Buildx("unix:///a").asking_buildkit():
         pid = int(started.read_text())
     assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize(
+    ("printed", "reason"),
+    [("#1 ERROR: lost\n------\n   1 | FROM a\nERROR: no such host\n", "no such host"), ("killed", "killed")],
+)
+def test_stages_that_cannot_be_listed_are_told_by_the_last_error(
+    tmp_path: Path, system_folders: list[Path], printed: str, reason: str
+) -> None:
+    plugin(system_folders[0], f"cat >&2 <<'E'\n{printed}\nE\nexit 1")
+    with pytest.raises(UnmeasuredError) as caught:
+        Buildx("unix:///a").targets(BuildRequest(context=tmp_path, dockerfile=Path("D")))
+    assert caught.value.what == f"the engine could not list the stages of D: {reason}"

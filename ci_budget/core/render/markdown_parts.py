@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from ci_budget.core.records.report import (
@@ -117,7 +118,7 @@ def smoke_line(smoke: SmokeReport | None) -> list[str]:
     told = f": {escape_markdown(short_text(smoke.message))}" if smoke.message else ""
     return [
         f"Smoke test {word} in {format_seconds(smoke.seconds)}, gpu {escape_markdown(smoke.gpu)}: "
-        f"{code(short_text(' '.join(smoke.command)))}{told}"
+        f"{code(short_text(shlex.join(smoke.command)))}{told}"
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from io import StringIO
 
@@ -217,7 +218,7 @@ def _wants_words(row: Row) -> bool:
 
 def _write_smoke(page: _Page, smoke: SmokeReport) -> None:
     word = page.say("passed", "green") if smoke.passed else page.say("failed", "bold red")
-    said = f" in {format_seconds(smoke.seconds)}, gpu {smoke.gpu}: {' '.join(smoke.command)}"
+    said = f" in {format_seconds(smoke.seconds)}, gpu {smoke.gpu}: {shlex.join(smoke.command)}"
     page.line("Smoke test ", word, said, indent=2)
     if smoke.message:
         page.line(smoke.message, indent=4)

@@ -105,7 +105,7 @@ def format_size(size: int) -> str:
     value, unit = Decimal(rest), ""
     for name in units:
         value, unit = value / 1000, name
-        digits = 2 if value < 10 else 1 if value < 100 else 0
+        digits = next((digits for digits in (2, 1) if round(value, digits) < 10 ** (3 - digits)), 0)
         if round(value, digits) < 1000:
             break
     return f"{sign}{value:.{digits}f} {unit}"

@@ -19,6 +19,7 @@ from ci_budget.edges.processes import (
     DEFAULT_TIMEOUT,
     DEVNULL,
     PIPE,
+    Completed,
     Running,
     ended_with_us,
     run,
@@ -143,7 +144,7 @@ class Buildx:
             check=False, env={**self._env, **_WITHOUT_GIT, **request.secret_build_args}, timeout=300,
         )  # fmt: skip
         if done.exit_code != 0:
-            raise UnmeasuredError(f"the engine could not list the stages of {request.dockerfile}: {done.complaint}")
+            raise UnmeasuredError(f"the engine could not list the stages of {request.dockerfile}: {_reason_in(done)}")
         return done.stdout
 
     def build(
@@ -256,6 +257,12 @@ def _read_metadata(path: Path) -> Mapping[str, Any]:
             if isinstance(found, dict):
                 return found
     return {}
+
+
+def _reason_in(done: Completed) -> str:
+    """The error with which buildx ended; before it stands its whole progress, the Dockerfile's lines included."""
+    errors = [line for line in done.complaint.splitlines() if line.startswith("ERROR: ")]
+    return errors[-1].removeprefix("ERROR: ") if errors else done.complaint
 
 
 def _buildkit_in(asked: Running) -> str | None:
