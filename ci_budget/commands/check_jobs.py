@@ -15,6 +15,7 @@ from ci_budget.core.config.amounts import read_positive_size
 from ci_budget.core.config.model import DiskConfig
 from ci_budget.core.gate.limits import DecidedLimits
 from ci_budget.core.records.report import LimitChange
+from ci_budget.core.stages.references import parse_reference
 from ci_budget.edges.files.baseline_inventories import InventoryPlace
 from ci_budget.edges.files.config_file import ImageFiles, check_files
 from ci_budget.edges.github import GitHubContext
@@ -58,6 +59,7 @@ def plan_check(options: CheckOptions, github: GitHubContext) -> CheckPlan:
         raise ConfigError(f"--no-build is about one image, and {len(names)} were asked for; name it with --image")
     if options.no_build is None:
         require_inputs(parsed, names, folder)
+    _require_outlets(options, names)
     jobs = []
     for name in names:
         decided = limits.of(name)
@@ -109,6 +111,22 @@ def neighbours(files: Mapping[str, ImageFiles], name: str) -> tuple[Path, ...]:
     own = files[name]
     found = {other.dockerfile for other in files.values() if other.context == own.context} - {own.dockerfile}
     return tuple(sorted(found))
+
+
+def _require_outlets(options: CheckOptions, names: Sequence[str]) -> None:
+    """What is built can be handed out as asked, as far as that can be told before. Raises ConfigError."""
+    one = [word for word, value in (("--push", options.push), ("--export", options.export)) if value is not None]
+    if one and len(names) > 1:
+        raise ConfigError(f"{one[0]} is about one image, and {len(names)} were asked for; name it with --image")
+    if options.push is not None:
+        try:
+            reference = parse_reference(options.push)
+        except ValueError as error:
+            raise ConfigError(f"--push {options.push}: {error}") from None
+        if reference.digest is not None:
+            raise ConfigError(f"--push {options.push}: an image is pushed under a tag, and its digest comes of that")
+    if options.export is not None and not options.export.absolute().parent.is_dir():
+        raise ConfigError(f"--export {options.export}: there is no folder {options.export.parent}")
 
 
 def _given_budget(options: CheckOptions) -> int | None:

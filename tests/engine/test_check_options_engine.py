@@ -202,10 +202,10 @@ def test_a_push_that_fails_keeps_the_measurement(project: Project, host: QuietHo
 def test_an_export_that_cannot_be_written_says_so(project: Project, host: QuietHost, leftovers: LeftoverWatch) -> None:
     project.write("FROM test/busybox\nRUN true\n")
 
-    done = project.check("--warm", "--export", "/proc/no-such/image.tar", env=host.env)
+    done = project.check("--warm", "--export", "/proc/image.tar", env=host.env)
 
     assert done.exit_code == 3, done.stdout + done.stderr
-    assert "the image cannot be written to /proc/no-such/image.tar: " in done.words
+    assert "the image cannot be written to /proc/image.tar: " in done.words
     assert done.metric("image_size")["value"] == done.image["bases"][0]["size"]
     assert "Traceback" not in done.stderr
 

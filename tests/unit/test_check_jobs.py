@@ -45,6 +45,24 @@ def refusal(**options: object) -> str:
     return str(error.value)
 
 
+class TestHandingOut:
+    """What cannot be handed out as asked is refused before anything is built."""
+
+    @pytest.mark.parametrize(("option", "value"), [("push", "local/x:1"), ("export", Path("x.tar"))])
+    def test_two_images_under_one_name(self, folder: Path, option: str, value: object) -> None:
+        said = f"--{option} is about one image, and 2 were asked for; name it with --image"
+        assert refusal(**{option: value}) == said
+        assert len(plan(**{option: value, "images": ("web",)}).jobs) == 1
+
+    def test_a_name_that_is_none(self, folder: Path) -> None:
+        assert refusal(push="Bad//x", images=("web",)).startswith("--push Bad//x: invalid reference format")
+        digest = "sha256:" + "a" * 64
+        assert "an image is pushed under a tag" in refusal(push=f"local/x@{digest}", images=("web",))
+
+    def test_a_folder_that_does_not_exist(self, folder: Path) -> None:
+        assert refusal(export=Path("no/x.tar"), images=("web",)) == "--export no/x.tar: there is no folder no"
+
+
 class TestImages:
     def test_all_of_the_config_in_its_order(self, folder: Path) -> None:
         found = plan()
