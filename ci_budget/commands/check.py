@@ -52,7 +52,7 @@ from ci_budget.edges.sites.disk_room import NoRoomError
 from ci_budget.edges.sites.host_traces import mend_host
 from ci_budget.edges.sites.state import state_directory
 from ci_budget.edges.web.registry_images import find_images, parse_registry_reference
-from ci_budget.errors import GateError, UnmeasuredError
+from ci_budget.errors import BuildFailedError, GateError, UnmeasuredError
 
 
 def run_check(options: CheckOptions) -> int:
@@ -251,7 +251,7 @@ def _measure(job: ImageJob, bench: Workbench, config: Path | None) -> ImageRepor
             if job.image.builder is not None:
                 return measure_on_builder(image, bench, job.image.builder)
             return measure_image(image, bench)
-    except (UnmeasuredError, GateError) as error:
+    except (UnmeasuredError, GateError, BuildFailedError) as error:
         told = explain_shortage(error, bench.state, bench.host, config) if isinstance(error, NoRoomError) else error
         return unmeasured_image(job.name, job.files.parsed.file, job.image.target, context, told)
     finally:

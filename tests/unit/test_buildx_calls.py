@@ -10,7 +10,7 @@ import pytest
 
 from ci_budget.edges.engine.buildx import BuildRequest, Buildx
 from ci_budget.edges.engine.plugins import buildx_command
-from ci_budget.errors import UnmeasuredError
+from ci_budget.errors import BuildFailedError, UnmeasuredError
 
 THROUGH_DOCKER = ["docker", "buildx"]
 
@@ -111,3 +111,11 @@ def test_stages_that_cannot_be_listed_are_told_by_the_last_error(
     with pytest.raises(UnmeasuredError) as caught:
         Buildx("unix:///a").targets(BuildRequest(context=tmp_path, dockerfile=Path("D")))
     assert caught.value.what == f"the engine could not list the stages of D: {reason}"
+
+
+def test_what_the_engine_cannot_read_is_the_dockerfiles_fault(tmp_path: Path, system_folders: list[Path]) -> None:
+    said = "ERROR: failed to build: failed to solve: dockerfile parse error on line 20: unknown flag: --x"
+    plugin(system_folders[0], f"echo '{said}' >&2; exit 1")
+    with pytest.raises(BuildFailedError) as caught:
+        Buildx("unix:///a").targets(BuildRequest(context=tmp_path, dockerfile=Path("D")))
+    assert (caught.value.what, caught.value.line) == ("the engine cannot read the Dockerfile: unknown flag: --x", 20)

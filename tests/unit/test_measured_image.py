@@ -17,7 +17,7 @@ from ci_budget.core.measurement.measured_image import (
 from ci_budget.core.measurement.recording import BuiltStage, FailedStep, Recording, StageRecord, StepRecord
 from ci_budget.core.measurement.samples import SampleSeries
 from ci_budget.core.records.report import Failure, Verdict
-from ci_budget.errors import GateError, UnmeasuredError
+from ci_budget.errors import BuildFailedError, CiBudgetError, GateError, UnmeasuredError
 
 MIB = 2**20
 ZERO = 5 * MIB
@@ -377,9 +377,10 @@ class TestFailure:
     [
         (GateError("the bases alone take 5 GB", mend="Take a smaller one."), "ceiling", 1),
         (UnmeasuredError("no engine answers", line=3, mend="Start one."), "environment", 3),
+        (BuildFailedError("unknown flag: --x", line=3), "build", 4),
     ],
 )
-def test_an_image_that_was_not_built(error: GateError | UnmeasuredError, kind: str, exit_code: int) -> None:
+def test_an_image_that_was_not_built(error: CiBudgetError, kind: str, exit_code: int) -> None:
     made = unmeasured_image("app", "app/Dockerfile", "runtime", CONTEXT, error)
     assert (made.name, made.verdict, made.exit_code) == ("app", Verdict.NOT_MEASURED, exit_code)
     assert made.failure == Failure(kind=kind, message=error.what, line=error.line, mend=error.mend)

@@ -62,6 +62,11 @@ def test_the_reason_has_the_figures() -> None:
     )
 
 
+def test_a_writer_faster_than_the_samples_is_not_said_to_be_stopped_before() -> None:
+    found = run(lambda time: 1200 * MB if time >= 1 else 0)
+    assert found is not None and "was cancelled after it crossed the disk budget of 1.00 GB" in found[1]
+
+
 def test_files_written_at_once_are_no_endless_writer() -> None:
     assert run(lambda time: 300 * MB if time >= 1 else 0) is None
 

@@ -209,8 +209,10 @@ def find_failure(recording: Recording, *, timeout: float | None, enforced: bool)
 def unmeasured_image(
     name: str, dockerfile: str, target: str | None, context: ContextFacts | None, error: CiBudgetError
 ) -> ImageReport:
-    """An image that was not built: the environment did not allow it, or its bases alone exceed the budget."""
-    kind: Literal["ceiling", "environment"] = "ceiling" if error.exit_code == ExitCode.GATE else "environment"
+    """An image that was not built: the environment did not allow it, its bases alone exceed the budget, or the engine
+    cannot read its Dockerfile."""
+    kinds: dict[ExitCode, Literal["ceiling", "build"]] = {ExitCode.GATE: "ceiling", ExitCode.BUILD: "build"}
+    kind: Literal["ceiling", "build", "environment"] = kinds.get(error.exit_code, "environment")
     failure = Failure(kind=kind, message=error.what, line=error.line, mend=error.mend)
     return ImageReport(
         name=name,

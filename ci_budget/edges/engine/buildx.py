@@ -27,9 +27,10 @@ from ci_budget.edges.processes import (
     running,
 )
 from ci_budget.edges.sites.scratch import scratch_folder
-from ci_budget.errors import UnmeasuredError
+from ci_budget.errors import BuildFailedError, UnmeasuredError
 
 OLDEST_BUILDX = (0, 15)
+_PARSE_ERROR = re.compile(r"^ERROR: .*dockerfile parse error on line (\d+): (.*)", re.MULTILINE)
 _CANCEL_GRACE = 8.0
 _ASKED_GRACE = 2.0
 _METADATA_LIMIT = 64 * 2**20
@@ -137,13 +138,16 @@ class Buildx:
             yield lambda: _buildkit_in(child)
 
     def targets(self, request: BuildRequest) -> bytes:
-        """What `--call=targets,format=json` prints. Raises UnmeasuredError when the engine gives no answer."""
+        """What `--call=targets,format=json` prints. Raises UnmeasuredError when the engine gives no answer, and
+        BuildFailedError when it cannot read the Dockerfile."""
         done = run(
             [*self._command, "build", "--builder", self._builder, "--call=targets,format=json", *request.words(),
              request.context],
             check=False, env={**self._env, **_WITHOUT_GIT, **request.secret_build_args}, timeout=300,
         )  # fmt: skip
         if done.exit_code != 0:
+            if wrong := _PARSE_ERROR.search(done.complaint):
+                raise BuildFailedError(f"the engine cannot read the Dockerfile: {wrong[2]}", line=int(wrong[1]))
             raise UnmeasuredError(f"the engine could not list the stages of {request.dockerfile}: {_reason_in(done)}")
         return done.stdout
 

@@ -53,9 +53,10 @@ class Watchdog:
         ahead, inodes_ahead = int(rate * delay), int(inode_rate * delay)
         used = usage.used - self._zero
         if self._budget is not None and used + ahead > self._budget:
+            when = "before" if used <= self._budget else "after"  # a writer can be faster than the samples
             self._cancel(
                 f"the build used {format_size(used)}, growing by {format_size(int(rate))} a second, and was "
-                f"cancelled before it crossed the disk budget of {format_size(self._budget)}"
+                f"cancelled {when} it crossed the disk budget of {format_size(self._budget)}"
             )
         elif usage.available - ahead < self._reserve:
             self._cancel(
