@@ -367,6 +367,17 @@ def test_steps_with_something_between_stay_apart(between: str) -> None:
     assert found(evidence(text, {}), but=("base-not-pinned",)) == []
 
 
+@pytest.mark.parametrize(
+    ("step", "written_out"),
+    [("b 2>&1 && c | d", True), ("b || true", False), ("b; c", False), ("b & c", False), ("b # why", False)],
+)
+def test_steps_are_joined_in_writing_only_where_that_changes_nothing(step: str, written_out: bool) -> None:
+    text = f"FROM debian:12\nRUN a\nRUN {step}\nRUN z\n"
+    (finding,) = found(evidence(text, {}), but=("base-not-pinned",))
+    assert (finding.mend == f"Join them: RUN a && {step} && z") is written_out
+    assert written_out or finding.mend == "Join them into one RUN, its commands one after the other under `set -e`."
+
+
 def test_steps_of_stages_that_are_not_in_the_image_do_not_count() -> None:
     text = "FROM debian:12 AS tools\nRUN one\nRUN two\nFROM debian:12\nCOPY --from=tools /x /x\n"
     assert found(evidence(text, {}), but=("base-not-pinned",)) == []

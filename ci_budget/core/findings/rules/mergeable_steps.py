@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from ci_budget.core.dockerfile.instructions import Instruction
@@ -11,6 +12,7 @@ from ci_budget.core.text.plain_text import one_line, shorten
 from ci_budget.core.text.units import format_size
 
 _LONGEST_MEND = 400
+_MORE_THAN_AND = re.compile(r"\|\||;|#|(?<![&>])&(?![&>])")  # `&&` would bind another way, or stand in a comment
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
@@ -67,7 +69,7 @@ def _lost_between(evidence: Evidence, layers: set[int]) -> int | None:
 
 
 def _joined(steps: Sequence[Instruction]) -> str:
-    if any(step.heredocs or step.is_json for step in steps):
+    if any(step.heredocs or step.is_json or _MORE_THAN_AND.search(" ".join(step.arguments)) for step in steps):
         return "Join them into one RUN, its commands one after the other under `set -e`."
     flags = dict.fromkeys(flag for step in steps for flag in step.flags)
     commands = " && ".join(one_line(" ".join(" ".join(step.arguments).split())) for step in steps)
