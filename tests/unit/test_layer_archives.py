@@ -231,6 +231,17 @@ class TestHostileImages:
                 blob.write_bytes(blob.read_bytes() + b" ")
         assert "has another content than its name says" in self.refused(layout)
 
+    @pytest.mark.parametrize("packer", sorted(PACKERS))
+    def test_a_layer_that_is_not_what_its_digest_says(self, tmp_path: Path, packer: str) -> None:
+        layout = write_layout(tmp_path / "oci", [FIRST], packer)
+        blobs = (layout / "blobs" / "sha256").iterdir()
+        (blob,) = (one for one in blobs if not one.read_bytes().startswith(b"{"))
+        blob.write_bytes(PACKERS[packer](SECOND))
+        said = f"the blob sha256:{blob.name} has another content than its name says"
+        assert said in self.refused(layout)
+        (tmp_path / "a.tar").write_bytes(layout_tar(layout))
+        assert said in self.refused(tmp_path / "a.tar")
+
     def test_another_platform(self, tmp_path: Path) -> None:
         layout = write_layout(tmp_path / "oci", [FIRST], platform="arm64")
         assert "there is no image for linux/amd64 to read; platforms: linux/arm64" in self.refused(

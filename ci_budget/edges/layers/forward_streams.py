@@ -5,9 +5,12 @@ An image of many gigabytes is two tars, one in the other, of which only the head
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 from collections.abc import Callable
 from typing import Protocol
+
+from ci_budget.errors import UnmeasuredError
 
 CHUNK = 2**20
 _WASTE = memoryview(bytearray(CHUNK))
@@ -138,3 +141,24 @@ class Peeked:
         passed = held + (skip(self._stream, size - held) if size > held else 0)
         self.taken += passed
         return passed
+
+
+class Hashed:
+    """A blob's bytes, of which `finish` tells whether they are those that its digest names."""
+
+    def __init__(self, stream: Source, digest: str) -> None:
+        self._stream, self._digest = stream, digest
+        self._hash = hashlib.new(digest.partition(":")[0])
+
+    def read(self, size: int = -1, /) -> bytes:
+        """As of any file."""
+        found = self._stream.read(size)
+        self._hash.update(found)
+        return found
+
+    def finish(self) -> None:
+        """Read the rest. Raises UnmeasuredError when the whole is not what the digest names."""
+        while self.read(CHUNK):
+            pass
+        if self._hash.hexdigest() != self._digest.partition(":")[2]:
+            raise UnmeasuredError(f"the blob {self._digest} has another content than its name says")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -23,7 +24,7 @@ from ci_budget.core.layers.image_config import (
     parse_saved_manifest,
 )
 from ci_budget.core.layers.model import ImageLayers, Layer
-from ci_budget.edges.layers.forward_streams import Peeked, Source
+from ci_budget.edges.layers.forward_streams import Hashed, Peeked, Source
 from ci_budget.edges.layers.layer_archives import (
     GZIP,
     LIMITS,
@@ -40,6 +41,7 @@ from ci_budget.errors import UnmeasuredError
 
 _MOST_DOCUMENTS = 64 * 2**20
 _INDEX_DEPTH = 4
+_BLOB = re.compile(r"blobs/sha256/[0-9a-f]{64}")
 _MOST_MEMBERS = 100_000
 
 
@@ -85,7 +87,7 @@ def read_archive(
     """
     with _opened(file) as stream:
         try:
-            return _read_tar(stream, wanted, limits).image("archive", platform=platform)
+            return _read_tar(stream, wanted, limits, checked=True).image("archive", platform=platform)
         except UnmeasuredError as error:
             raise UnmeasuredError(error.what, file=file, mend=error.mend) from error
 
@@ -108,7 +110,9 @@ def read_oci_folder(
     for digest in digests:
         if digest not in layers:
             with _opened(documents.path(digest)) as stream:
-                layers[digest] = read_layer(stream, kept)
+                blob = Hashed(stream, digest)
+                layers[digest] = read_layer(blob, kept)
+                blob.finish()
     return assemble(config, [layers[digest] for digest in digests], kept, "oci layout")
 
 
@@ -154,7 +158,11 @@ class _ReadTar:
         return name
 
 
-def _read_tar(stream: Source, wanted: Callable[[str], bool], limits: ArchiveLimits) -> _ReadTar:
+def _read_tar(
+    stream: Source, wanted: Callable[[str], bool], limits: ArchiveLimits, *, checked: bool = False
+) -> _ReadTar:
+    """`checked`: layers are held against the digests that they are named by. An engine that writes the archive now is
+    believed, for it would take longer."""
     found = _ReadTar(kept=Kept(wanted=wanted, limits=limits))
     taken = count = 0
     try:
@@ -172,13 +180,18 @@ def _read_tar(stream: Source, wanted: Callable[[str], bool], limits: ArchiveLimi
                 continue
             if not member.isreg():
                 continue
-            blob = Peeked(content())
+            source = content()
+            if checked and _BLOB.fullmatch(name):
+                source = Hashed(source, name.removeprefix("blobs/").replace("/", ":"))
+            blob = Peeked(source)
             if _is_document(blob.start):
                 if member.size <= LARGEST_DOCUMENT and taken + member.size <= _MOST_DOCUMENTS:
                     taken += member.size
                     found.documents[name] = blob.read()
             elif _is_layer(blob.start):
                 found.layers[name] = read_layer(blob, found.kept)
+                if isinstance(source, Hashed):
+                    source.finish()
     except READ_ERRORS as error:
         raise UnmeasuredError(f"the archive cannot be read: {error}") from error
     return found
