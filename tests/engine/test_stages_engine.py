@@ -76,7 +76,8 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture(scope="module")
 def queue() -> Iterator[ThreadPoolExecutor]:
-    """For builds, one after the other: builds that share a step at the same time also share its name."""
+    """For builds, one after the other: builds that share a step at the same time also share its name. So may those that
+    follow at once: the engine takes a moment to forget the one before."""
     with ThreadPoolExecutor(1) as executor:
         yield executor
         executor.shutdown(cancel_futures=True)
@@ -128,25 +129,32 @@ def test_the_stages_are_those_of_the_engine(case: Case, targets: dict[str, Futur
 
 
 @pytest.mark.parametrize("case", BUILT, ids=lambda case: case.name)
-def test_the_steps_are_those_of_the_engine(case: Case, builds: dict[str, Future[Build]]) -> None:
-    build = builds[case.name].result()
+def test_the_steps_are_those_of_the_engine(
+    case: Case, engine: Engine, builds: dict[str, Future[Build]], queue: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    build, plan = builds[case.name].result(), case.plan()
     assert build.exit_code == 0, build.complaint
-    plan = case.plan()
-    located = {digest: _locate(plan, name) for digest, name in build.steps.items()}
+    if _step_differences(plan, build):
+        build = queue.submit(
+            _build, engine, case, tmp_path
+        ).result()  # the engine may name it as the build before it did
+    assert _step_differences(plan, build) == []
 
-    assert [build.steps[digest] for digest, found in located.items() if found is None] == []
-    astray = {
-        build.steps[digest]: (found, build.lines[digest])
+
+def _step_differences(plan: StagePlan, build: Build) -> list[object]:
+    """Steps that are not located, that lie elsewhere, that are missing, and that are too many."""
+    located = {digest: _locate(plan, name) for digest, name in build.steps.items()}
+    unknown = [build.steps[digest] for digest, found in located.items() if found is None]
+    astray = [
+        (build.steps[digest], found, build.lines[digest])
         for digest, found in located.items()
         if found is not None and digest in build.lines and (found.line, found.end_line) not in build.lines[digest]
-    }
-    assert astray == {}
+    ]
     shown = {(found.stage_index, found.line) for found in located.values() if found is not None}
     # Two stages may ask for the very same step: the engine runs it once, under one name, with the lines of both.
     merged = {lines[0] for digest in build.names for lines in build.lines.get(digest, set())}
     expected = set(_expected(plan))
-    assert {step for step in expected - shown if step[1] not in merged} == set()
-    assert shown - expected == set()
+    return [*unknown, *astray, *(step for step in expected - shown if step[1] not in merged), *(shown - expected)]
 
 
 @pytest.mark.parametrize("case", BUILT, ids=lambda case: case.name)
@@ -186,12 +194,15 @@ def test_a_cut_copy_has_the_same_steps_from_the_same_cache(
         file = tmp_path / str(stage.index)
         file.write_bytes(cut_after(case.text, stage))
         copy = Case(name="copy", file=file, build_args=case.build_args | arguments, contexts=case.contexts)
+        there = {_locate(plan, name) for name in original.steps.values()}
         build = queue.submit(_build, engine, copy, tmp_path).result()
+        if not {_locate(plan, name) for name in build.steps.values()} <= there:
+            build = queue.submit(
+                _build, engine, copy, tmp_path
+            ).result()  # the engine may name it as the build before it did
 
         assert build.exit_code == 0, build.complaint
-        assert {_locate(plan, name) for name in build.steps.values()} <= {
-            _locate(plan, name) for name in original.steps.values()
-        }
+        assert {_locate(plan, name) for name in build.steps.values()} <= there
         fresh = [build.steps[digest] for digest in build.steps.keys() - build.cached]
         assert [name for name in fresh if " FROM " not in name] == []
 
