@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,12 @@ _FOREIGN = ("GITHUB_", "RUNNER_", "ACTIONS_", "INPUT_", "CI_BUDGET_", "BUILDX_",
 _FOREIGN_NAMES = ("CI", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "DOCKER_BUILDKIT")
 
 _LACKING = pytest.StashKey[list[str]]()
+
+
+def pytest_configure() -> None:
+    """A background job of a script inherits that SIGINT is ignored, and so would all that the tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
