@@ -46,7 +46,7 @@ FROM below
 COPY Dockerfile /copied/deep/
 ENV A=b
 RUN rm /a/b/big /a/hard && echo more >> "/a/odd name é" && mkdir -p /gone && echo back > /gone/x
-RUN rm -r /a /z && head -c 3000000 /dev/urandom > /tmp/temporary && sleep 0.2 && rm /tmp/temporary
+RUN rm -r /a /z && head -c 3000000 /dev/urandom > /tmp/temporary && sleep 0.5 && rm /tmp/temporary && sleep 0.5
 RUN true
 """
 
