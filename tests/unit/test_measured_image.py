@@ -320,6 +320,20 @@ class TestFailure:
             "after it `RUN c` failed: exit code: 2"
         )
 
+    @pytest.mark.parametrize(("says", "line"), [(True, 3), (False, 9)])
+    def test_who_left_the_last_blocks_is_not_blamed_for_the_one_that_was_refused(self, says: bool, line: int) -> None:
+        made = recording(20, 200, 400, 400, 400, 400)
+        made.steps = [
+            StepRecord(name="RUN b", stage="app", line=3, start=0.0, end=0.028, says_no_space=says),
+            StepRecord(name="RUN c", stage="app", line=9, start=0.045, end=0.06, says_no_space=True),
+        ]
+        made.failed = FailedStep(
+            name="RUN c", stage="app", line=9, start=0.045, end=0.06, error="exit code: 2", says_no_space=True
+        )
+        found = find_failure(made, timeout=None, enforced=True)
+        assert found is not None
+        assert (found.kind, found.line) == ("ceiling", line)
+
     def test_inodes_that_a_step_used_up_and_gave_back(self) -> None:
         made = recording(20, 21, 20, 200, 200)
         made.series.free_inodes[1] = 0

@@ -122,7 +122,10 @@ class Recording:
         if contact is None or not contact.surely:
             return None
         step = self.step_that_filled(contact)
-        return contact if step is not None and step.start < self.failed.start else None
+        if step is None or step.start >= self.failed.start:
+            return None
+        # Who only left the last blocks was refused nothing; the one that failed says that it was.
+        return contact if step.says_no_space or not self.failed.says_no_space else None
 
     def compose(self, peak: Peak) -> Composition:
         """What the peak was made of. Kept layers: what steps that had ended by then left behind; context copy and
