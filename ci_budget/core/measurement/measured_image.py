@@ -104,8 +104,8 @@ def _peak_metric(recording: Recording | None, failure: Failure | None, no_peak: 
             f"the level went unseen for {peak.widest_gap * 1000:.0f} ms, more than {WIDEST_GAP * 1000:.0f} ms: "
             "the machine was too busy to measure"
         )
-    contact = recording.hidden_contact() or recording.contact()
-    inodes = hit and contact is not None and contact.inodes
+    contact = (recording.hidden_contact() or recording.contact()) if hit else None
+    inodes = contact is not None and contact.inodes
     value = recording.ceiling if hit and not inodes and recording.ceiling is not None else peak.observed
     return PeakMetric(
         value=None if message else value,
@@ -173,7 +173,6 @@ def _stage_metrics(
 
 def find_failure(recording: Recording, *, timeout: float | None, enforced: bool) -> Failure | None:
     """Why the builds did not go through, or went through only by hiding that the disk was full; None when neither."""
-    contact = recording.contact()
     failed = recording.failed
     if recording.cancelled == "timeout":
         where = f" in {_step(failed)}" if failed else ""
@@ -190,6 +189,7 @@ def find_failure(recording: Recording, *, timeout: float | None, enforced: bool)
         return _touched(recording, hidden)
     if failed is None:
         return None
+    contact = recording.contact()
     leapt_from = contact.leapt_from if contact is not None and failed.says_no_space else None
     if enforced and contact is not None and contact.near and leapt_from is None:
         what = "has no free inodes left" if contact.inodes else "is full"
