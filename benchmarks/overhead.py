@@ -16,7 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from ci_budget.edges.sites.sampler import INTERVAL, sampling
+from ci_budget.core.measurement.samples import INTERVAL
+from ci_budget.edges.sites.sampler import sampling
 
 BASE = "test/busybox:latest"
 # Compresses, writes, reads and removes: what a build does, without a network.

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+INTERVAL = 0.0096  # seconds slept between two samples; with waking up and reading it makes less than 10 ms
 WIDEST_GAP = 0.5  # seconds; beyond it a peak is not measured
 LEAST_FREE = 64 * 2**20
 LEAST_INODES = 100
+LAST_STRETCH = 16 * 2**20  # bytes before the ceiling
 
 
 @dataclass(kw_only=True)
@@ -173,11 +175,11 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
             recent, recent_at = rise, times[index]
         way, given_back = free[index - 1], used[index - 1] - used[index]
         reach = recent * gap
-        if recent and gap < _WIDE:
+        if recent and gap < INTERVAL:  # taken closely, for the disk was nearly full: each write shows
             close_by = index - 1 > first and times[index - 1] - times[index - 2] < _LEAST_STRETCH
             paused = close_by and used[index - 1] <= used[index - 2]
             reach = _ONE_WRITE + (0 if paused else reach)
-        much = given_back > (way // 2 if way > _LAST_STRETCH else 0)
+        much = given_back > (way // 2 if way > LAST_STRETCH else 0)
         fell = much and way <= min(LEAST_FREE, int(reach))
         if not surely and (free[index] <= _LAST_BLOCKS or fell):
             leapt_from = _leap(series, first, index)
@@ -224,10 +226,8 @@ def _leap(series: SampleSeries, first: int, index: int) -> int | None:
 _FAST_WRITER = 4e9  # bytes per second; writing through the page cache reaches 2 to 4e9
 _NO_WRITER = 8e9
 _LAST_BLOCKS = 256 * 1024  # ext4 refuses a little before the last block
-_LAST_STRETCH = 16 * 2**20
 _NOTES = 2**20
 _LEAST_STRETCH = 0.005
-_WIDE = 0.0096  # between samples that are closer together the disk was nearly full: each write shows
 _ONE_WRITE = 2**20  # comes faster than its writer goes on
 
 

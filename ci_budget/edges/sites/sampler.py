@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ci_budget.core.measurement.samples import SampleSeries
+from ci_budget.core.measurement.samples import INTERVAL, LAST_STRETCH, SampleSeries
 from ci_budget.edges.host.filesystem import Usage, read_usage
 
-INTERVAL = 0.0096
-"""Seconds slept between two samples; with waking up and reading it makes less than 10 ms."""
 _AGAIN = 0.0001
 """Seconds after which a new highest level is looked at once more: while ext4 gives a written extent its blocks, it
 counts it twice for some microseconds (fs/ext4/inode.c, ext4_da_update_reserve_space), eight MiB at a time."""
@@ -23,7 +21,6 @@ it wrote has a full disk for less than a millisecond."""
 _CLOSE_FOR = 0.5
 _REACH = 5
 """So many times the last rise from sample to sample is near enough to the end to look closely."""
-_LAST_STRETCH = 16 * 2**20
 _FOLD = 64
 _URGENT = -10
 _BLOCKS, _FREE, _FREE_INODES = 2, 3, 6  # of os.statvfs_result, which is quicker by index than by name
@@ -85,7 +82,7 @@ class Sampler:
         it is until there is a batch of it."""
         lock, handle, watch, fold = self._lock, self._handle, self._watch, self._fold
         read, clock, keep, fresh = os.fstatvfs, time.monotonic, self._fresh.append, self._fresh
-        last_stretch, pause, close_until = _LAST_STRETCH // self._block, time.sleep, 0.0
+        last_stretch, pause, close_until = LAST_STRETCH // self._block, time.sleep, 0.0
         least = before = self._free_at_first
 
         def look() -> float:
