@@ -207,6 +207,11 @@ class TestContact:
             levels = ((0.0, DISK - 900 * MIB), (0.01, DISK - 900 * MIB + middle), (0.02, DISK))
             assert contact(series(*levels)).leapt_from == 900 * MIB
 
+    def test_many_samples_in_the_middle_of_a_leap_hide_it_not(self) -> None:
+        left = [(0.01, 138), (0.0102, 60), (0.0104, 9), (0.0106, 1), (0.0108, 0)]
+        levels = ((0.0, DISK - 398 * MIB), *((time, DISK - free * MIB) for time, free in left))
+        assert contact(series(*levels)).leapt_from == 398 * MIB
+
     def test_what_a_writer_can_do_is_no_leap(self) -> None:
         written = contact(series((0.0, DISK - 70 * MIB), (0.01, DISK), (0.02, DISK)))
         assert (written.surely, written.leapt_from) == (True, None)

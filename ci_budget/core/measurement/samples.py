@@ -207,22 +207,23 @@ def find_contact(series: SampleSeries, start: float, end: float) -> CeilingConta
 def _leap(series: SampleSeries, first: int, index: int) -> int | None:
     """The free bytes before a leap that ends at `index`; None where a writer can have made the rise.
 
-    A sample may fall into the middle of a leap: then it began a gap earlier, where the level rose faster than a
-    writer usually makes it, or where only both gaps together are too fast for one.
+    Samples may fall into the middle of a leap, many where they are taken closely: it began at the earliest from which
+    the level rose faster than a writer usually makes it, and all in all faster than one can.
     """
+    times, used = series.times, series.used
 
     def rise_from(start: int, end: int) -> float:
-        return (series.used[end] - series.used[start]) / max(series.times[end] - series.times[start], 1e-9)
+        return (used[end] - used[start]) / max(times[end] - times[start], 1e-9)
 
-    before, start = max(first, index - 2), index - 1
-    at_once = rise_from(start, index) > _NO_WRITER
-    if before < start and rise_from(before, index) > _NO_WRITER:
-        start = before if not at_once or rise_from(before, start) > _FAST_WRITER else start
-    elif not at_once:
-        return None
-    return series.free[start] if series.free[start] > LEAST_FREE else None
+    began, start = None, index - 1
+    while start >= first and (start >= index - 2 or times[index] - times[start] <= _LONGEST_LEAP):
+        if rise_from(start, start + 1) > _FAST_WRITER and rise_from(start, index) > _NO_WRITER:
+            began = start
+        start -= 1
+    return series.free[began] if began is not None and series.free[began] > LEAST_FREE else None
 
 
+_LONGEST_LEAP = 0.025  # seconds
 _FAST_WRITER = 4e9  # bytes per second; writing through the page cache reaches 2 to 4e9
 _NO_WRITER = 8e9
 _LAST_BLOCKS = 256 * 1024  # ext4 refuses a little before the last block
