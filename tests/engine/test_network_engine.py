@@ -8,6 +8,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.engine.background import GATEWAY, RunningCheck, WebServer, running_ch
 from tests.engine.lanes import disown, owned_ids
 from tests.engine.leftovers import LeftoverWatch
 from tests.engine.projects import MB, MIB, Project
+from tests.engine_access import CLONE
 
 OUTSIDE = "198.18.213"  # a /30 between the test and its namespace
 
@@ -253,3 +255,22 @@ def test_what_a_killed_engine_left_plugged_into_its_bridge_goes_with_it(leftover
 
     links = {path.name for path in Path("/sys/class/net").iterdir()}
     assert links & {bridge, near, far} == set()
+
+
+def test_a_pair_that_a_killed_engine_had_not_plugged_in_goes_with_its_bridge(namespace: Namespace) -> None:
+    """In a namespace of its own: no run beside this one sees the pairs."""
+    bridge = f"cib{secrets.token_hex(4)}"
+    disown(bridge.removeprefix("cib"))
+    pairs = (("veth1111111", "veth1111112"), ("near", "far"), ("veth2222221", "veth2222222"))
+    namespace.out("ip", "link", "add", "veth0000001", "type", "veth", "peer", "name", "veth0000002")  # older
+    namespace.out("ip", "link", "add", bridge, "type", "bridge")
+    for near, far in pairs:
+        namespace.out("ip", "link", "add", near, "type", "veth", "peer", "name", far)
+    namespace.out("ip", "link", "set", "veth2222221", "up")  # somebody uses it
+
+    remove = "from ci_budget.edges.sandbox.private_network import remove_orphans; remove_orphans()"
+    namespace.out("env", f"PYTHONPATH={CLONE}", sys.executable, "-c", remove)
+
+    links = {link["ifname"] for link in json.loads(namespace.out("ip", "-json", "link", "show"))}
+    kept = {"veth0000001", "veth0000002", "near", "far", "veth2222221", "veth2222222"}
+    assert links & {bridge, "veth1111111", "veth1111112", *kept} == kept

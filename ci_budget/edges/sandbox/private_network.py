@@ -14,9 +14,11 @@ import ipaddress
 import json
 import re
 import shlex
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ci_budget.edges.processes import run
 from ci_budget.edges.sites.state import Claim, living_ids, locked, network_folder
@@ -28,6 +30,8 @@ _POOLS = ("10.213.0.0/16", "172.29.0.0/16", "192.168.240.0/20", "10.89.0.0/16", 
 _IPTABLES = ("iptables", "-w", "30")
 _RESTORE = ("iptables-restore", "--wait", "30", "--noflush")
 _BRIDGE = re.compile(r"cib[0-9a-f]{8}")
+_PAIRED = re.compile(r"veth[0-9a-f]{7}")  # github.com/moby/moby/libnetwork/netutils, GenerateIfaceName
+_SETTLED = 1.0  # seconds
 _WAS_OFF = "forwarding-was-off"
 
 
@@ -116,10 +120,44 @@ def _drop_rules(rules: Sequence[tuple[str, list[str]]]) -> None:
 
 def _delete_bridge(name: str) -> None:
     """The bridge, and first what is plugged into it: an engine that was killed leaves the pair of a step's network."""
-    plugged = run(["ip", "-json", "link", "show", "master", name], check=False)
-    for link in json.loads(plugged.text or "[]"):
+    made = next((int(link["ifindex"]) for link in _shown() if link["ifname"] == name), None)
+    for link in _shown("master", name):
         run(["ip", "link", "delete", "dev", str(link["ifname"])], check=False)
     run(["ip", "link", "delete", "dev", name], check=False)
+    if made is not None:
+        _delete_unplugged(made)
+
+
+def _delete_unplugged(since: int) -> None:
+    """The pairs that a killed engine had made and not yet plugged in, which bear no name of ours.
+
+    They are younger than its bridge (`since`: the bridge's index; indices only grow), and stay as they are: an engine
+    that lives plugs its own in, or moves one end away, within milliseconds.
+    """
+    found = _unplugged(since)
+    if found:
+        time.sleep(_SETTLED)
+        for _, name in sorted(found & _unplugged(since)):
+            run(["ip", "link", "delete", "dev", name], check=False)
+
+
+def _unplugged(since: int) -> set[tuple[int, str]]:
+    """Index and name of both ends of pairs named as engines name them that lie here, down and without a bridge."""
+    loose = {
+        str(link["ifname"]): link
+        for link in _shown("type", "veth")
+        if int(link["ifindex"]) > since
+        and _PAIRED.fullmatch(str(link["ifname"]))
+        and "master" not in link
+        and "UP" not in link["flags"]
+    }
+    return {(int(link["ifindex"]), name) for name, link in loose.items() if link.get("link") in loose}
+
+
+def _shown(*which: str) -> list[dict[str, Any]]:
+    """What `ip link show` tells of these interfaces; nothing where it fails."""
+    found: list[dict[str, Any]] = json.loads(run(["ip", "-json", "link", "show", *which], check=False).text or "[]")
+    return found
 
 
 def _exclusively() -> contextlib.AbstractContextManager[None]:
