@@ -17,19 +17,20 @@ from ci_budget.core.render.explanation import (
     render_explanation_markdown,
     render_explanation_text,
 )
+from ci_budget.edges.layers.reading_ahead import ReadingAhead
 from ci_budget.errors import ExitCode, UnmeasuredError
 
 
-def run_explain(options: ExplainOptions) -> int:
-    """Explain one image, or the difference between two; returns the exit code."""
+def run_explain(options: ExplainOptions, ahead: ReadingAhead) -> int:
+    """Explain one image, or the difference between two; returns the exit code. `ahead`: the local ones, being read."""
     if options.fix_ignore:
         from ci_budget.commands.fix_ignore import fix_ignore  # heavy, and seldom needed
 
         return fix_ignore(options.config, options.image, say=lambda text: click.echo(text, nl=False))
     if options.against is not None:
-        write_output(explain_difference(options, options.against), options)
+        write_output(explain_difference(options, options.against, ahead), options)
         return ExitCode.OK
-    found = find_image(options.image, config=options.config, platform=options.platform)
+    found = find_image(options.image, config=options.config, platform=options.platform, ahead=ahead)
     write_output(_render(found, options), options)
     return ExitCode.OK
 

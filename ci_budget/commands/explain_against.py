@@ -13,15 +13,16 @@ from ci_budget.core.render.comparison import (
     render_comparison_markdown,
     render_comparison_text,
 )
+from ci_budget.edges.layers.reading_ahead import ReadingAhead
 
 
-def explain_difference(options: ExplainOptions, against: str) -> str:
+def explain_difference(options: ExplainOptions, against: str, ahead: ReadingAhead) -> str:
     """The comparison of the image with `against`, the older one, as the options want it.
 
     Raises CiBudgetError where one of them cannot be had.
     """
-    after = find_image(options.image, config=options.config, platform=options.platform)
-    before = find_image(against, config=options.config, platform=options.platform)
+    after = find_image(options.image, config=options.config, platform=options.platform, ahead=ahead)
+    before = find_image(against, config=options.config, platform=options.platform, ahead=ahead)
     found = Comparison(
         name=after.name if after.name != before.name else options.image,
         against=before.name if after.name != before.name else against,

@@ -10,6 +10,7 @@ import click
 
 from ci_budget.cli import Color, shell_of
 
+_LOCAL = "local://"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -61,18 +62,21 @@ def command(
     """
     if against is not None and fix_ignore:
         raise click.UsageError("--fix-ignore is about one image: leave --against out", ctx)
-    from ci_budget.commands.explain import run_explain
+    from ci_budget.edges.layers.reading_ahead import reading_ahead
 
-    return run_explain(
-        ExplainOptions(
-            image=image,
-            against=against,
-            config=config,
-            platform=platform,
-            format=form,
-            output=output,
-            top=top,
-            fix_ignore=fix_ignore,
-            color=shell_of(ctx).color,
-        )
+    options = ExplainOptions(
+        image=image,
+        against=against,
+        config=config,
+        platform=platform,
+        format=form,
+        output=output,
+        top=top,
+        fix_ignore=fix_ignore,
+        color=shell_of(ctx).color,
     )
+    local = [name.removeprefix(_LOCAL) for name in (image, against or "") if name.startswith(_LOCAL)]
+    with reading_ahead(local if not fix_ignore else []) as ahead:
+        from ci_budget.commands.explain import run_explain  # takes as long to load as the layers to read
+
+        return run_explain(options, ahead)

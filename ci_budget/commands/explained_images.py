@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.records.report import ImageReport
+from ci_budget.edges.layers.reading_ahead import ReadingAhead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +19,10 @@ class ExplainedImage:
     report: ImageReport
 
 
-def find_image(text: str, *, config: Path | None, platform: str | None) -> ExplainedImage:
-    """The image that `text` names. Nothing is built.
+def find_image(
+    text: str, *, config: Path | None, platform: str | None, ahead: ReadingAhead | None = None
+) -> ExplainedImage:
+    """The image that `text` names. Nothing is built. `ahead`: the local images that are being read already.
 
     Raises ConfigError for a name that means nothing or a damaged report, UnmeasuredError for an image that is not
     there or cannot be read.
@@ -28,7 +31,7 @@ def find_image(text: str, *, config: Path | None, platform: str | None) -> Expla
     if "://" in text:
         from ci_budget.commands.stored_images import find_stored
 
-        inventory, report = find_stored(text, platform)
+        inventory, report = find_stored(text, platform, ahead)
     else:
         from ci_budget.commands.reported_images import find_reported
 

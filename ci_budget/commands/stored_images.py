@@ -12,11 +12,14 @@ from ci_budget.core.inventory.packages import is_package_record
 from ci_budget.core.records.report import ImageReport, Verdict
 from ci_budget.core.text.suggestion import suggest
 from ci_budget.edges.layers.image_archives import ImageContents, read_archive, read_oci_folder
+from ci_budget.edges.layers.reading_ahead import ReadingAhead
 from ci_budget.errors import ConfigError, UnmeasuredError
 
 
-def find_stored(text: str, platform: str | None) -> tuple[Inventory, ImageReport]:
+def find_stored(text: str, platform: str | None, ahead: ReadingAhead | None = None) -> tuple[Inventory, ImageReport]:
     """The image that `text` names (SCHEME://NAME), and a report with what the rules find of its layers alone.
+
+    `ahead`: the local images that are being read already.
 
     Raises ConfigError for a name that means nothing, UnmeasuredError for an image that is not there or cannot be read.
     """
@@ -25,7 +28,8 @@ def find_stored(text: str, platform: str | None) -> tuple[Inventory, ImageReport
         raise ConfigError(f"'{text}' is no image to explain; {suggest(scheme, _SCHEMES, kind='schemes')}")
     if not rest:
         raise ConfigError(f"'{text}' names nothing behind {scheme}://")
-    evidence = read_evidence(_SCHEMES[scheme](rest, platform))
+    contents = ahead.contents(rest) if ahead is not None and scheme == "local" else None
+    evidence = read_evidence(contents or _SCHEMES[scheme](rest, platform))
     report = ImageReport(name=text, verdict=Verdict.NOT_MEASURED, exit_code=3, dockerfile="")
     return evidence.inventory, add_stored_findings(report, evidence)
 

@@ -25,6 +25,7 @@ from ci_budget.core.layers.waste import measure_waste
 from ci_budget.edges.engine.docker_engine import DockerEngine
 from ci_budget.edges.layers.engine_layers import EngineLayers
 from ci_budget.edges.layers.image_archives import read_archive, read_oci_folder, read_saved
+from ci_budget.edges.layers.reading_ahead import reading_ahead
 from ci_budget.errors import UnmeasuredError
 from tests.engine.projects import run_tool
 from tests.engine_access import CLONE, Engine
@@ -134,6 +135,13 @@ class TestSources:
         streamed = from_stream(NAME)
         assert (layers.source, streamed.source) == ("the engine's layer directories", "docker save")
         assert same(streamed) == same(layers)
+
+    def test_the_directories_read_ahead(self, layers: ImageLayers, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+        with reading_ahead([NAME, "test/none"]) as ahead:
+            found = ahead.contents(NAME)
+            assert found is not None and found.layers == layers
+            assert ahead.contents("test/none") is None
 
     def test_an_engine_that_is_no_local_socket(self, engine: Engine, layers: ImageLayers) -> None:
         with tcp_address(engine.docker_host.removeprefix("unix://")) as address:

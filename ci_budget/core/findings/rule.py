@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Literal, NamedTuple
 
 from ci_budget.core.dockerfile.instructions import Dockerfile, Instruction
@@ -12,7 +13,7 @@ from ci_budget.core.findings.ignore_lines import ContextUse
 from ci_budget.core.findings.names import RuleName
 from ci_budget.core.inventory.explanation import readable_command
 from ci_budget.core.inventory.model import Inventory
-from ci_budget.core.layers.model import ImageLayers, Kind
+from ci_budget.core.layers.model import Entry, ImageLayers, Kind
 from ci_budget.core.layers.waste import Waste
 from ci_budget.core.records.report import Finding, ImageReport, StepReport
 from ci_budget.core.stages.plan import EdgeKind, PlannedStage, StagePlan
@@ -71,32 +72,33 @@ class Evidence:
     @cached_property
     def files(self) -> tuple[OwnFile, ...]:
         """The regular files that a container sees and that the base image did not bring."""
+        return tuple(chain.from_iterable(self.folders.values()))
+
+    @cached_property
+    def folders(self) -> Mapping[str, Sequence[OwnFile]]:
+        """The same files by their folder, whose name ends with a slash (empty for the root): there are far fewer."""
         if self.image is None:
-            return ()
+            return {}
         unseen: dict[int, set[str]] = {}
         below: dict[tuple[int, str, int], int] = {}
         for item in self.waste.items if self.waste is not None else ():
             unseen.setdefault(item.wrote, set()).add(item.path)
             if item.cause == "overwritten":
                 below[item.hid, item.path, item.size] = item.wrote
-        found: list[OwnFile] = []
-        for index in range(self.image.inherited, len(self.image.layers)):
-            hidden = unseen.get(index, frozenset[str]())
-            found += [
-                OwnFile(entry.path, entry.size, index)
-                for entry in self.image.layers[index].entries
-                if entry.kind is Kind.FILE and entry.path not in hidden
-            ]
-        if below:
-            found = [file._replace(layer=_brought(file, below)) for file in found]
-        return tuple(file for file in found if file.layer >= self.image.inherited)
-
-    @cached_property
-    def folders(self) -> Mapping[str, Sequence[OwnFile]]:
-        """The same files by their folder, whose name ends with a slash (empty for the root): there are far fewer."""
+        again = {path for _, path, _ in below}
         found: dict[str, list[OwnFile]] = {}
-        for file in self.files:
-            found.setdefault(file.path[: file.path.rfind("/") + 1], []).append(file)
+        for index in range(self.image.inherited, len(self.image.layers)):
+            hidden = unseen.get(index, set[str]())
+            for folder, entries in self.image.layers[index].folders.items():
+                files = [
+                    OwnFile(entry.path, entry.size, index if entry.path not in again else _brought(entry, index, below))
+                    for entry in entries
+                    if entry.kind is Kind.FILE and entry.path not in hidden
+                ]
+                found.setdefault(f"{folder}/" if folder else "", []).extend(files)
+        if again:
+            first = self.image.inherited
+            return {folder: [file for file in files if file.layer >= first] for folder, files in found.items()}
         return found
 
     def within(self, matches: Callable[[str], object]) -> Iterator[OwnFile]:
@@ -172,10 +174,9 @@ class Evidence:
         return next((step for step in steps if (step.stage, step.line) == (place.stage, place.line)), None)
 
 
-def _brought(file: OwnFile, below: Mapping[tuple[int, str, int], int]) -> int:
+def _brought(entry: Entry, layer: int, below: Mapping[tuple[int, str, int], int]) -> int:
     """The lowest layer that has a file in its size, through all that wrote it again so; `below`: the one it hid."""
-    layer = file.layer
-    while (lower := below.get((layer, file.path, file.size))) is not None:
+    while (lower := below.get((layer, entry.path, entry.size))) is not None:
         layer = lower
     return layer
 

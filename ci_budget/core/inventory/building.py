@@ -26,7 +26,7 @@ from ci_budget.core.inventory.model import (
 )
 from ci_budget.core.inventory.storage import render_inventory
 from ci_budget.core.layers.dive import dive_figures
-from ci_budget.core.layers.model import ImageLayers, Kind
+from ci_budget.core.layers.model import ImageLayers, Kind, Layer
 from ci_budget.core.layers.stack import Cause
 from ci_budget.core.layers.waste import Waste, WastedPath
 
@@ -68,7 +68,9 @@ def build_inventory(
     files."""
     step_of = {step.layer: index for index, step in enumerate(image.history) if step.layer is not None}
     hides = waste.by_hiding_layer()
-    hidden = {(item.wrote, item.path) for item in waste.items}
+    hidden: list[set[str]] = [set() for _ in image.layers]
+    for item in waste.items:
+        hidden[item.wrote].add(item.path)
     inventory = Inventory(
         image_id=image.image_id,
         platform=None if facts.platform is None else shown_path(facts.platform),
@@ -78,7 +80,7 @@ def build_inventory(
             LayerRecord(
                 diff_id=layer.diff_id,
                 size=layer.size,
-                files=sum(entry.kind is Kind.FILE for entry in layer.entries),
+                files=len([None for entry in layer.entries if entry.kind is Kind.FILE]),
                 inherited=index < image.inherited,
                 step=step_of.get(index),
                 hides=hides.get(index, 0),
@@ -99,17 +101,7 @@ def build_inventory(
         context=facts.context,
         same_content=same_content,
     )
-    mine = (
-        {
-            (index, entry.path)
-            for index, layer in enumerate(image.layers)
-            for entry in layer.entries
-            if entry.path in owned
-        }
-        - hidden
-        if owned
-        else set()
-    )
+    mine = [_owned(layer, owned, unseen) for layer, unseen in zip(image.layers, hidden, strict=True)]
     sums, detailed = _folder_sums(image, mine), inventory
     for smallest, depth in _DETAILS:
         if _records(image, sums, smallest, depth) > _MOST_RECORDS:
@@ -198,16 +190,22 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def _owned(layer: Layer, owned: Collection[str], hidden: set[str]) -> set[str]:
+    """The packages' files that a layer has and that no other one hides."""
+    found = {entry.path for entry in layer.entries if entry.path in owned} if owned else set[str]()
+    return found - hidden
+
+
 def _files(
-    image: ImageLayers, hidden: set[tuple[int, str]], owned: set[tuple[int, str]], smallest: int
+    image: ImageLayers, hidden: Sequence[Collection[str]], owned: Sequence[Collection[str]], smallest: int
 ) -> list[FileRecord]:
     return [
         FileRecord(
             path=shown_path(entry.path),
             size=entry.size,
             layer=index,
-            hidden=(index, entry.path) in hidden,
-            owned=(index, entry.path) in owned,
+            hidden=entry.path in hidden[index],
+            owned=entry.path in owned[index],
         )
         for index, layer in enumerate(image.layers)
         for entry in layer.entries
@@ -217,22 +215,23 @@ def _files(
 
 def _records(image: ImageLayers, sums: _Sums, smallest: int, depth: int) -> int:
     """About how many files and folders a level of detail has."""
-    files = sum(entry.size >= smallest for layer in image.layers for entry in layer.entries)
+    files = sum(len([None for entry in layer.entries if entry.size >= smallest]) for layer in image.layers)
     return files + sum(folder.count("/") < depth for _, folder in sums)
 
 
 _Sums = Mapping[tuple[int, str], tuple[int, int, int]]
 
 
-def _folder_sums(image: ImageLayers, owned: set[tuple[int, str]]) -> _Sums:
+def _folder_sums(image: ImageLayers, owned: Sequence[Collection[str]]) -> _Sums:
     """Bytes, regular files and packages' bytes directly in each folder of each layer."""
     sums: dict[tuple[int, str], tuple[int, int, int]] = {}
     for index, layer in enumerate(image.layers):
-        for entry in layer.entries:
-            if entry.kind is Kind.FILE:
-                key = index, entry.path.rpartition("/")[0]
-                size, files, part = sums.get(key, (0, 0, 0))
-                sums[key] = size + entry.size, files + 1, part + entry.size * ((index, entry.path) in owned)
+        mine = owned[index]
+        for folder, entries in layer.folders.items():
+            sizes = [entry.size for entry in entries if entry.kind is Kind.FILE]
+            if sizes:
+                part = sum([entry.size for entry in entries if entry.path in mine]) if mine else 0
+                sums[index, folder] = sum(sizes), len(sizes), part
     return sums
 
 

@@ -71,13 +71,14 @@ def parse_dist_info(data: bytes, record: str) -> PackageFiles:
     title = posixpath.basename(folder).removesuffix(".dist-info")
     found = _TITLE.fullmatch(title)  # old tools left dashes in names
     name, version = (found[1], found[2]) if found else (title, "")
-    text = data.decode("utf-8", "surrogateescape")
-    files = []
-    for line in text.splitlines():
-        path = line.rsplit(",", 2)[0] if line.count(",") == 2 and not line.startswith('"') else _first_field(line)
-        if path:
-            joined = f"{base}/{path}" if base and path[0] != "/" else path
-            files.append(posixpath.normpath(joined) if ".." in path or "//" in path else joined)
+    lines = data.decode("utf-8", "surrogateescape").splitlines()
+    paths = [
+        line[: line.find(",")] if line.count(",") == 2 and not line.startswith('"') else _first_field(line)
+        for line in lines
+    ]
+    inside = f"{base}/" if base else ""
+    files = [path if path.startswith("/") else inside + path for path in paths if path]
+    files = [posixpath.normpath(path) if ".." in path or "//" in path else path for path in files]
     return PackageFiles(Manager.PIP, re.sub(r"[-_.]+", "-", name).lower(), version, record, tuple(files))
 
 

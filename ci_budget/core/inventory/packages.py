@@ -30,7 +30,10 @@ _RECORDS = re.compile(
     r"|(?P<conda>(?:.*/)?conda-meta/[^/]+\.json)"
     r"|(?P<npm>(?:.*/)?node_modules/(?:@[^/]+/)?[^/@]+/package\.json)"
 )
+_ENDINGS = ("/status", ".list", "/installed", "/RECORD", ".json")
+_STATUS = "/status.d/"
 _MERGED = ("bin/", "sbin/", "lib/", "lib32/", "lib64/", "libx32/")
+_ELSEWHERE = ("/", *_MERGED)
 _NODE = re.compile(r"(?:.*/)?node_modules/(?:@[^/]+/)?[^/]+")
 
 Visible = Sequence[tuple[Entry, int]]
@@ -48,9 +51,9 @@ def survey_packages(image: ImageLayers, visible: Visible, read: Read) -> tuple[l
     `visible`: the image's visible entries with their layers' indices; `read`: the content of a file of a layer, None
     where it cannot be had.
     """
-    files = {entry.path: (entry.size, index) for entry, index in visible if entry.kind is Kind.FILE}
+    files = {shown[0].path: shown for shown in visible if shown[0].kind is Kind.FILE}
     records: dict[Manager, list[str]] = {manager: [] for manager in Manager}
-    for path in files:
+    for path in [path for path in files if path.endswith(_ENDINGS) or _STATUS in path]:  # all but a few are others
         kind = _kind(path)
         if kind is not None:
             records[kind].append(path)
@@ -73,13 +76,13 @@ def survey_packages(image: ImageLayers, visible: Visible, read: Read) -> tuple[l
 
 
 def _kind(path: str) -> Manager | None:
-    if not path.endswith(("/status", ".list", "/installed", "/RECORD", ".json")) and "/status.d/" not in path:
+    if not path.endswith(_ENDINGS) and _STATUS not in path:
         return None
     match = _RECORDS.fullmatch(path)
     return Manager(str(match.lastgroup)) if match else None
 
 
-_Files = dict[str, tuple[int, int]]
+_Files = dict[str, tuple[Entry, int]]
 
 
 def _written_since(image: ImageLayers, files: _Files, records: set[str]) -> dict[str, int]:
@@ -87,11 +90,10 @@ def _written_since(image: ImageLayers, files: _Files, records: set[str]) -> dict
     (`chmod -R` copies every file), or touched it: they brought no package."""
     since: dict[str, tuple[int, int]] = {}
     for index, layer in enumerate(image.layers):
-        for entry in layer.entries:
-            if entry.path in records:
-                size, first = since.get(entry.path, (-1, index))
-                same = entry.kind is Kind.FILE and entry.size == size
-                since[entry.path] = (entry.size, first if same else index)
+        for entry in [entry for entry in layer.entries if entry.path in records]:
+            size, first = since.get(entry.path, (-1, index))
+            same = entry.kind is Kind.FILE and entry.size == size
+            since[entry.path] = (entry.size, first if same else index)
     return {path: index for path, (_, index) in since.items() if path in files}
 
 
@@ -119,8 +121,8 @@ def _dpkg_packages(files: _Files, records: list[str], read: Read) -> Iterator[tu
             listed = lists.get(name) or lists.get(f"{name}:{architecture}")
             record = listed or path
             content = read(files[record][1], record) if listed else b""
-            names = tuple(_decode(content or b"").splitlines())
-            package = PackageFiles(Manager.DPKG, name, version, record, names)
+            names = _decode(content or b"").replace("\n/", "\n").removeprefix("/").splitlines()
+            package = PackageFiles(Manager.DPKG, name, version, record, tuple(names))
             yield package, files[record][1]
 
 
@@ -141,22 +143,22 @@ def _measure(
 ) -> PackageRecord:
     """The record with its size; a file that two packages list counts for the first."""
     one, index = package if isinstance(package, tuple) else (package, files[package.record][1])
-    size = 0
-    for name in (*one.files, one.record):
-        path = _resolve(name, files)
-        if path is not None and path not in owned:
-            owned[path] = one.manager
-            size += files[path][0]
-    return _record(one, size, index)
+    listed = (*one.files, one.record)
+    mine = {name for name in listed if name in files}
+    mine.update(_resolve([name for name in listed if name.startswith(_ELSEWHERE) and name not in mine], files))
+    mine = {path for path in mine if path not in owned}
+    owned.update(dict.fromkeys(mine, one.manager))
+    return _record(one, sum([files[path][0].size for path in mine]), index)
 
 
-def _resolve(name: str, files: _Files) -> str | None:
-    """The visible file of a listed name; Debian's lists still say `/bin/x` where `/bin` is a link to `/usr/bin`."""
-    path = name.lstrip("/")
-    if path in files:
-        return path
-    merged = f"usr/{path}"
-    return merged if path.startswith(_MERGED) and merged in files else None
+def _resolve(names: Sequence[str], files: _Files) -> Iterator[str]:
+    """The visible files of listed names; Debian's lists still say `/bin/x` where `/bin` is a link to `/usr/bin`."""
+    for name in names:
+        path = name.lstrip("/")
+        if path in files:
+            yield path
+        elif path.startswith(_MERGED) and (merged := f"usr/{path}") in files:
+            yield merged
 
 
 def _node_packages(files: _Files, records: list[str], read: Read, owned: dict[str, Manager]) -> Iterator[PackageRecord]:
@@ -176,7 +178,7 @@ def _node_packages(files: _Files, records: list[str], read: Read, owned: dict[st
             if package is not None:
                 names = inside.get(path.removesuffix("/package.json"), [])
                 owned.update(dict.fromkeys(names, Manager.NPM))
-                yield _record(package, sum(files[name][0] for name in names), index)
+                yield _record(package, sum(files[name][0].size for name in names), index)
 
 
 def _record(package: PackageFiles, size: int, layer: int) -> PackageRecord:

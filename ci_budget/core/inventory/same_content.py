@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -121,19 +122,14 @@ def _folders(visible: Visible, reader: _Reader, owned: Mapping[str, Manager]) ->
 
 def _alike(visible: Visible) -> list[list[_File]]:
     """Small files of the same name and size, each list in the order of paths."""
-    seen, again = set[int](), set[int]()
-    for entry, _ in visible:
-        path, size = entry.path, entry.size
-        if 0 < size < SMALLEST_SAME:
-            key = hash((path[path.rfind("/") + 1 :], size))
-            (again if key in seen else seen).add(key)
+    small = [(entry.path, entry.size, layer) for entry, layer in visible if 0 < entry.size < SMALLEST_SAME]
+    names = [hash((path[path.rfind("/") + 1 :], size)) for path, size, _ in small]  # names are larger
+    again = {key for key, count in Counter(names).items() if count > 1}
     found: dict[tuple[str, int], list[_File]] = {}
-    for entry, layer in visible:
-        path, size = entry.path, entry.size
-        if 0 < size < SMALLEST_SAME:
-            named = path[path.rfind("/") + 1 :], size
-            if hash(named) in again:
-                found.setdefault(named, []).append((path, size, layer))
+    for file, key in zip(small, names, strict=True):
+        if key in again:
+            path, size, _ = file
+            found.setdefault((path[path.rfind("/") + 1 :], size), []).append(file)
     return [sorted(files) for files in found.values() if 1 < len(files) <= _MOST_ALIKE]
 
 

@@ -8,11 +8,11 @@ reading that layer. Opaque markers are unknown to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ci_budget.core.layers.entries import WHITEOUT
-from ci_budget.core.layers.model import Entry, ImageLayers, Kind, Layer
+from ci_budget.core.layers.model import Entry, ImageLayers, Kind, Layer, folder_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,18 +34,17 @@ def dive_figures(image: ImageLayers) -> DiveFigures:
     """What `dive --json` says of the image."""
     seen: dict[str, int] = {}
     again: dict[str, tuple[int, int]] = {}  # of the few that are seen more than once: all sizes, and the smallest
-    deleting = [index for index, layer in enumerate(image.layers) if _deletes(layer)]
+    deleting = [index for index, layer in enumerate(image.layers) if _whiteouts(layer)]
     wanted = _Wanted(image)
     below = _Node()
     for index, layer in enumerate(image.layers):
         if index == 0 and deleting:
             below = _tree(wanted.of(layer))  # dive looks a first layer's whiteouts up in that layer itself
-        for path, size in _layer_leaves(layer, below):
-            if path not in seen:
-                seen[path] = size
-            else:
+        for leaves in _leaves(layer, below):
+            for path in seen.keys() & leaves.keys():
                 total, smallest = again.get(path, (seen[path], seen[path]))
-                again[path] = total + size, min(smallest, size)
+                again[path] = total + leaves[path], min(smallest, leaves[path])
+            seen.update(leaves)
         if 0 < index < max(deleting, default=0):
             _lay_over(below, wanted.of(layer))
     once = sum(seen.values()) - sum(seen[path] for path in again)
@@ -57,57 +56,59 @@ class _Wanted:
     """Tells what some whiteout of the image names, itself or a folder above it: nothing else is ever looked up."""
 
     def __init__(self, image: ImageLayers) -> None:
-        self._named = {entry.path for layer in image.layers for entry in layer.entries if entry.kind is Kind.WHITEOUT}
+        self._named = {entry.path for layer in image.layers for entry in _whiteouts(layer)}
+        self._around = {folder_of(path) for path in self._named}
         self._folders: dict[str, bool] = {"": False}
 
-    def of(self, layer: Layer) -> Layer:
-        """The layer with these entries alone."""
-        named, folders = self._named, self._folders
-        kept = []
-        for entry in layer.entries:
-            folder = entry.path[: max(0, entry.path.rfind("/"))]
-            if (folders[folder] if folder in folders else self._within(folder)) or entry.path in named:
-                kept.append(entry)
-        return Layer(layer.diff_id, tuple(kept))
+    def of(self, layer: Layer) -> list[Entry]:
+        """These entries of the layer, and its whiteouts."""
+        kept = _whiteouts(layer)
+        for folder, entries in layer.folders.items():
+            if self._within(folder):
+                kept += entries
+            elif folder in self._around:
+                kept += [entry for entry in entries if entry.path in self._named]
+        return kept
 
     def _within(self, folder: str) -> bool:
         """Whether a folder or one above it is named; without recursion, as below."""
         unknown = []
         while (known := self._folders.get(folder)) is None and not (known := folder in self._named):
             unknown.append(folder)
-            folder = folder.rpartition("/")[0]
+            folder = folder_of(folder)
         self._folders[folder] = known
         self._folders.update(dict.fromkeys(unknown, known))
         return known
 
 
-def _deletes(layer: Layer) -> bool:
-    return any(entry.kind is Kind.WHITEOUT for entry in layer.entries)
+def _whiteouts(layer: Layer) -> list[Entry]:
+    return [entry for entry in layer.markers if entry.kind is Kind.WHITEOUT]
 
 
-def _layer_leaves(layer: Layer, below: _Node) -> Iterator[tuple[str, int]]:
-    """Paths and sizes of the leaves of a layer above `below`; in dive's order only where it would stop half-way."""
-    entries = [entry for entry in layer.entries if entry.kind is not Kind.OPAQUE]
-    hidden = {entry.path: _find(below, entry.path) for entry in entries if entry.kind is Kind.WHITEOUT}
+def _leaves(layer: Layer, below: _Node) -> Iterator[dict[str, int]]:
+    """Sizes of the leaves of a layer above `below` by path; in dive's order only where it would stop half-way."""
+    hidden = {entry.path: _find(below, entry.path) for entry in _whiteouts(layer)}
     if None in hidden.values():
-        yield from _ordered_leaves(_tree(layer), below)
+        yield from ({path: size} for path, size in _ordered_leaves(_tree(_content(layer)), below))
         return
-    parents = {entry.path.rpartition("/")[0] for entry in entries}
-    for entry in entries:
-        if entry.kind is Kind.WHITEOUT:
-            yield entry.path, _whole_size(hidden[entry.path])
-        elif entry.path not in parents:
-            yield entry.path, entry.size
+    parents = layer.folders.keys() | {folder_of(path) for path in hidden}
+    yield {
+        entry.path: entry.size for entries in layer.folders.values() for entry in entries if entry.path not in parents
+    }
+    yield {path: _whole_size(node) for path, node in hidden.items()}
 
 
-def _tree(layer: Layer) -> _Node:
+def _content(layer: Layer) -> Iterator[Entry]:
+    return (entry for entry in layer.entries if entry.kind is not Kind.OPAQUE)
+
+
+def _tree(entries: Iterable[Entry]) -> _Node:
     root = _Node()
-    for entry in layer.entries:
-        if entry.kind is not Kind.OPAQUE:
-            names = entry.path.split("/")
-            if entry.kind is Kind.WHITEOUT:
-                names[-1] = WHITEOUT + names[-1]
-            _add(root, names, entry)
+    for entry in entries:
+        names = entry.path.split("/")
+        if entry.kind is Kind.WHITEOUT:
+            names[-1] = WHITEOUT + names[-1]
+        _add(root, names, entry)
     return root
 
 
@@ -163,15 +164,15 @@ def _last_first(node: _Node) -> list[tuple[str, _Node]]:
     return sorted(items, key=lambda item: item[0].encode("utf-8", "surrogateescape"), reverse=True)
 
 
-def _lay_over(below: _Node, layer: Layer) -> None:
-    for entry in layer.entries:
+def _lay_over(below: _Node, entries: Sequence[Entry]) -> None:
+    for entry in entries:
         if entry.kind is Kind.WHITEOUT:
             folder, _, name = entry.path.rpartition("/")
             parent = _find(below, folder) if folder else below
             if parent is not None and parent.children:
                 parent.children.pop(name, None)
-    for entry in layer.entries:
-        if entry.kind not in (Kind.WHITEOUT, Kind.OPAQUE):
+    for entry in entries:
+        if entry.kind is not Kind.WHITEOUT:
             _add(below, entry.path.split("/"), entry)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import NamedTuple
 
 
@@ -41,17 +43,43 @@ def path_key(path: str) -> list[str]:
     return path.split("/")
 
 
-@dataclass(frozen=True, slots=True)
+def folder_of(path: str) -> str:
+    """The folder that a path lies in; empty for the root."""
+    return path[: max(0, path.rfind("/"))]
+
+
+@dataclass(frozen=True)
 class Layer:
     """One layer, lowest first in an image. `entries`: in path order. `diff_id`: `sha256:…` of the uncompressed tar."""
 
     diff_id: str
     entries: tuple[Entry, ...]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Payload in bytes: regular files, hard links once."""
-        return sum(entry.size for entry in self.entries)
+        return sum([entry.size for entry in self.entries])
+
+    @cached_property
+    def markers(self) -> Sequence[Entry]:
+        """The WHITEOUT and OPAQUE entries: what the layer hides, and does not have."""
+        return [entry for entry in self.entries if entry.kind is Kind.WHITEOUT or entry.kind is Kind.OPAQUE]
+
+    @cached_property
+    def folders(self) -> Mapping[str, Sequence[Entry]]:
+        """All other entries by the folder that they lie in (the root is empty), outer folders before inner ones: there
+        are ten times fewer folders than names."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            path, kind = entry.path, entry.kind
+            if kind is not Kind.WHITEOUT and kind is not Kind.OPAQUE:
+                folder = path[: max(0, path.rfind("/"))]
+                held = found.get(folder)
+                if held is None:
+                    found[folder] = [entry]
+                else:
+                    held.append(entry)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

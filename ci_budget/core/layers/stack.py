@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
-from ci_budget.core.layers.model import Entry, Kind
+from ci_budget.core.layers.model import Entry, Kind, Layer, folder_of
 
 Cause = Literal["overwritten", "deleted", "hidden"]
 
@@ -22,109 +23,82 @@ class HiddenEntry:
     by_path: str
 
 
-@dataclass(slots=True)
-class _Node:
-    entry: Entry | None = None
-    layer: int = -1
-    children: dict[str, _Node] | None = field(default=None)
+_Names = dict[str, tuple[Entry, int]]
+"""By path: the entry, and the index of the layer that has it."""
 
 
 class Stack:
     """The visible tree after some layers; feed it from the lowest up."""
 
     def __init__(self) -> None:
-        self._root = _Node(children={})
+        self._names: dict[str, _Names] = {"": {}}  # by folder
+        self._inner: dict[str, set[str]] = {"": set()}  # by folder: the folders in it that are in `_names`
 
-    def add(self, index: int, entries: tuple[Entry, ...]) -> Iterator[HiddenEntry]:
+    def add(self, index: int, layer: Layer) -> Iterator[HiddenEntry]:
         """Lay a layer on top; yields the entries of lower layers that it hides. Exhaust it."""
-        for entry in entries:
-            if entry.kind is Kind.WHITEOUT:
-                yield from self._delete(entry.path, index)
-            elif entry.kind is Kind.OPAQUE:
-                yield from self._clear(entry.path, index)
-        folders: dict[str, _Node] = {}
-        for entry in entries:
-            if entry.kind is Kind.WHITEOUT or entry.kind is Kind.OPAQUE:
+        for marker in layer.markers:
+            if marker.kind is Kind.WHITEOUT:
+                yield from self._delete(marker.path, index)
+            else:
+                yield from self._clear(marker.path, index)
+        for folder, entries in layer.folders.items():
+            names = self._names.get(folder)
+            if names is None:
+                self._open(folder).update({entry.path: (entry, index) for entry in entries})
                 continue
-            folder, _, name = entry.path.rpartition("/")
-            parent = folders.get(folder)
-            if parent is None:
-                parent = folders[folder] = self._reach(folder)
-            if parent.children is None:
-                parent.children = {}
-            node = parent.children.get(name)
-            if node is None:
-                node = parent.children[name] = _Node()
-            elif node.children or node.entry is not None:
-                yield from _hidden_by(entry, node, index)
-            node.entry, node.layer = entry, index
+            for entry in entries:
+                path = entry.path
+                if path in names or path in self._names:
+                    yield from self._replace(entry, names.get(path), index)
+                names[path] = entry, index
 
     def visible(self) -> Iterator[tuple[Entry, int]]:
         """What is there, with the index of the layer that has it; in no particular order."""
-        for node in _below(self._root):
-            if node.entry is not None:
-                yield node.entry, node.layer
+        return chain.from_iterable(names.values() for names in self._names.values())
 
-    def _reach(self, folder: str) -> _Node:
-        """The node of a folder, made where it is not there."""
-        node = self._root
-        for name in folder.split("/") if folder else ():
-            if node.children is None:
-                node.children = {}
-            found = node.children.get(name)
-            if found is None:
-                found = node.children[name] = _Node()
-            node = found
-        return node
+    def _open(self, folder: str) -> _Names:
+        """The names of a folder that held none so far."""
+        self._names[folder] = names = _Names()
+        while folder:  # it, and those above it that are not known either
+            above = folder_of(folder)
+            inner = self._inner.get(above)
+            if inner is not None:
+                inner.add(folder)
+                break
+            self._inner[above] = {folder}
+            self._names.setdefault(above, {})
+            folder = above
+        return names
 
     def _delete(self, path: str, index: int) -> Iterator[HiddenEntry]:
-        *folders, name = path.split("/")
-        parent = self._find(folders)
-        node = parent.children.pop(name, None) if parent is not None and parent.children else None
-        if node is None:
-            return
-        if node.entry is not None:
-            yield HiddenEntry(node.entry, "deleted", node.layer, index, path)
-        for below in _below(node):
-            if below.entry is not None:
-                yield HiddenEntry(below.entry, "deleted", below.layer, index, path)
+        found = self._names.get(folder_of(path), {}).pop(path, None)
+        if found is not None:
+            yield HiddenEntry(found[0], "deleted", found[1], index, path)
+        for entry, layer in self._take_below(path):
+            yield HiddenEntry(entry, "deleted", layer, index, path)
 
     def _clear(self, path: str, index: int) -> Iterator[HiddenEntry]:
-        node = self._find(path.split("/") if path else [])
-        if node is None or not node.children:
+        for entry, layer in self._take_below(path):
+            yield HiddenEntry(entry, "hidden", layer, index, path)
+
+    def _replace(self, entry: Entry, before: tuple[Entry, int] | None, index: int) -> Iterator[HiddenEntry]:
+        """What `entry` hides where it takes the place of `before`; a folder in a file's place, and anything in a
+        folder's, is no new version of what was there."""
+        if before is not None and before[1] != index:
+            replaced = (entry.kind is Kind.FOLDER) is not (before[0].kind is Kind.FOLDER)
+            yield HiddenEntry(before[0], "hidden" if replaced else "overwritten", before[1], index, entry.path)
+        if entry.kind is not Kind.FOLDER:
+            yield from self._clear(entry.path, index)
+
+    def _take_below(self, folder: str) -> Iterator[tuple[Entry, int]]:
+        """Take everything out that lies below a folder."""
+        if folder not in self._names:
             return
-        for below in _below(node):
-            if below.entry is not None:
-                yield HiddenEntry(below.entry, "hidden", below.layer, index, path)
-        node.children = {}
-
-    def _find(self, names: list[str]) -> _Node | None:
-        node = self._root
-        for name in names:
-            found = node.children.get(name) if node.children else None
-            if found is None:
-                return None
-            node = found
-        return node
-
-
-def _hidden_by(entry: Entry, node: _Node, index: int) -> Iterator[HiddenEntry]:
-    """What `entry` hides where it takes the place of `node`; a folder in a file's place, and anything in a folder's,
-    is no new version of what was there."""
-    if node.entry is not None and node.layer != index:
-        replaced = (entry.kind is Kind.FOLDER) is not (node.entry.kind is Kind.FOLDER)
-        yield HiddenEntry(node.entry, "hidden" if replaced else "overwritten", node.layer, index, entry.path)
-    if entry.kind is not Kind.FOLDER and node.children:
-        for below in _below(node):
-            if below.entry is not None:
-                yield HiddenEntry(below.entry, "hidden", below.layer, index, entry.path)
-        node.children = None
-
-
-def _below(node: _Node) -> Iterator[_Node]:
-    pending = list(node.children.values()) if node.children else []
-    while pending:
-        found = pending.pop()
-        yield found
-        if found.children:
-            pending.extend(found.children.values())
+        self._inner.get(folder_of(folder), set()).discard(folder)
+        pending = [folder]
+        while pending:
+            one = pending.pop()
+            yield from self._names.pop(one, {}).values()
+            pending.extend(self._inner.pop(one, ()))
+        if not folder:  # the root itself is always there
+            self._names[""], self._inner[""] = {}, set()

@@ -58,7 +58,7 @@ def measure_waste(image: ImageLayers) -> Waste:
 def survey(image: ImageLayers) -> tuple[list[tuple[Entry, int]], Waste]:
     """The visible entries with their layers' indices, in path order within a layer, and the waste; in one pass."""
     stack = Stack()
-    hidden = [found for index, layer in enumerate(image.layers) for found in stack.add(index, layer.entries)]
+    hidden = [found for index, layer in enumerate(image.layers) for found in stack.add(index, layer)]
     gone = _hidden_links(hidden)
     groups = _groups(image)
     items = []

@@ -6,15 +6,18 @@ import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ci_budget.core.layers.image_config import LARGEST_DOCUMENT, ImageConfig, parse_image_config
-from ci_budget.core.layers.model import HistoryStep, ImageLayers, Layer
-from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.core.layers.model import Entry, HistoryStep, ImageLayers, Layer
 from ci_budget.edges.engine.facts import ImageFacts
 from ci_budget.edges.layers.image_archives import ImageContents, read_saved
 from ci_budget.edges.layers.layer_archives import LIMITS
 from ci_budget.edges.layers.layer_folders import LayerFolders, hash_inside, read_inside
 from ci_budget.errors import UnmeasuredError
+
+if TYPE_CHECKING:
+    from ci_budget.edges.engine.docker_engine import DockerEngine
 
 _CONFIGS = Path("image/overlay2/imagedb/content/sha256")
 
@@ -28,7 +31,7 @@ class EngineLayers:
 
     def size(self, facts: ImageFacts) -> int:
         """Bytes of regular files over all layers of an image, hard links once per layer."""
-        if _has_folders(facts):
+        if has_layer_folders(facts):
             with contextlib.suppress(UnmeasuredError):  # not root, say: the stream tells the same
                 return self._folders.measure(facts.layer_folders or ())
         return sum(layer.size for layer in self._saved(facts, lambda _: False).layers.layers)
@@ -38,9 +41,9 @@ class EngineLayers:
         can be read."""
         if not facts.diff_ids:
             return self._empty(facts)
-        if _has_folders(facts):
+        if has_layer_folders(facts):
             with contextlib.suppress(UnmeasuredError):
-                return self._from_folders(facts, facts.layer_folders or ())
+                return read_layer_folders(facts, self._folders.read)
         return self._saved(facts, wanted)
 
     def _empty(self, facts: ImageFacts) -> ImageContents:
@@ -55,22 +58,24 @@ class EngineLayers:
     def _saved(self, facts: ImageFacts, wanted: Callable[[str], bool]) -> ImageContents:
         return read_saved(self._engine.saved(facts.id), facts.id, wanted)
 
-    def _from_folders(self, facts: ImageFacts, folders: tuple[str, ...]) -> ImageContents:
-        config = _stored_config(facts, folders)
-        layers = tuple(
-            Layer(diff_id, self._folders.read(folder)) for diff_id, folder in zip(config.diff_ids, folders, strict=True)
-        )
-        return ImageContents(
-            layers=ImageLayers(
-                image_id=facts.id, layers=layers, history=config.history, source="the engine's layer directories"
-            ),
-            platform=config.platform,
-            read=lambda layer, path: read_inside(folders[layer], path, LIMITS.record),
-            content_hash=lambda layer, path, sampled: hash_inside(folders[layer], path, sampled=sampled),
-        )
+
+def read_layer_folders(facts: ImageFacts, read: Callable[[str], tuple[Entry, ...]]) -> ImageContents:
+    """An image from its layer directories; `read` gives what one of them holds. Raises UnmeasuredError when one cannot
+    be read, or the image's config cannot."""
+    folders = facts.layer_folders or ()
+    config = _stored_config(facts, folders)
+    layers = tuple(Layer(diff_id, read(folder)) for diff_id, folder in zip(config.diff_ids, folders, strict=True))
+    return ImageContents(
+        layers=ImageLayers(
+            image_id=facts.id, layers=layers, history=config.history, source="the engine's layer directories"
+        ),
+        platform=config.platform,
+        read=lambda layer, path: read_inside(folders[layer], path, LIMITS.record),
+        content_hash=lambda layer, path, sampled: hash_inside(folders[layer], path, sampled=sampled),
+    )
 
 
-def _has_folders(facts: ImageFacts) -> bool:
+def has_layer_folders(facts: ImageFacts) -> bool:
     return facts.layer_folders is not None and len(facts.layer_folders) == len(facts.diff_ids)
 
 
