@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from typing import Literal, NamedTuple
 
 from ci_budget.core.dockerfile.instructions import Dockerfile, Instruction
@@ -13,7 +12,7 @@ from ci_budget.core.findings.ignore_lines import ContextUse
 from ci_budget.core.findings.names import RuleName
 from ci_budget.core.inventory.explanation import readable_command
 from ci_budget.core.inventory.model import Inventory
-from ci_budget.core.layers.model import Entry, ImageLayers, Kind
+from ci_budget.core.layers.model import Entry, ImageLayers, Kind, folder_of
 from ci_budget.core.layers.waste import Waste
 from ci_budget.core.records.report import Finding, ImageReport, StepReport
 from ci_budget.core.stages.plan import EdgeKind, PlannedStage, StagePlan
@@ -70,13 +69,9 @@ class Evidence:
     context: ContextUse | None = None
 
     @cached_property
-    def files(self) -> tuple[OwnFile, ...]:
-        """The regular files that a container sees and that the base image did not bring."""
-        return tuple(chain.from_iterable(self.folders.values()))
-
-    @cached_property
-    def folders(self) -> Mapping[str, Sequence[OwnFile]]:
-        """The same files by their folder, whose name ends with a slash (empty for the root): there are far fewer."""
+    def _held(self) -> Mapping[str, Sequence[tuple[Entry, int]]]:
+        """By folder, whose name ends with a slash (empty for the root): the regular files that a container sees and
+        that the base image did not bring, each with the layer that brought it."""
         if self.image is None:
             return {}
         unseen: dict[int, set[str]] = {}
@@ -85,25 +80,40 @@ class Evidence:
             unseen.setdefault(item.wrote, set()).add(item.path)
             if item.cause == "overwritten":
                 below[item.hid, item.path, item.size] = item.wrote
-        again = {path for _, path, _ in below}
-        found: dict[str, list[OwnFile]] = {}
-        for index in range(self.image.inherited, len(self.image.layers)):
+        again = {folder_of(path) for _, path, _ in below}
+        first = self.image.inherited
+        found: dict[str, list[tuple[Entry, int]]] = {}
+        for index in range(first, len(self.image.layers)):
             hidden = unseen.get(index, set[str]())
             for folder, entries in self.image.layers[index].folders.items():
-                files = [
-                    OwnFile(entry.path, entry.size, index if entry.path not in again else _brought(entry, index, below))
-                    for entry in entries
-                    if entry.kind is Kind.FILE and entry.path not in hidden
-                ]
+                files = [(one, index) for one in entries if one.kind is Kind.FILE and one.path not in hidden]
+                if folder in again:
+                    brought = ((entry, _brought(entry, index, below)) for entry, _ in files)
+                    files = [(entry, layer) for entry, layer in brought if layer >= first]
                 found.setdefault(f"{folder}/" if folder else "", []).extend(files)
-        if again:
-            first = self.image.inherited
-            return {folder: [file for file in files if file.layer >= first] for folder, files in found.items()}
         return found
 
+    @property
+    def folders(self) -> Iterable[str]:
+        """The folders that hold own files, with a slash at their ends (empty for the root): far fewer than files."""
+        return self._held.keys()
+
+    def in_folder(self, folder: str) -> list[OwnFile]:
+        """The own files that lie in a folder of `folders`; none in others."""
+        return [OwnFile(entry.path, entry.size, layer) for entry, layer in self._held.get(folder, ())]
+
     def within(self, matches: Callable[[str], object]) -> Iterator[OwnFile]:
-        """The files whose folder, with its slash at the end, passes a test."""
-        return (file for folder, files in self.folders.items() if matches(folder) for file in files)
+        """The own files whose folder, with its slash at the end, passes a test."""
+        return (file for folder in self.folders if matches(folder) for file in self.in_folder(folder))
+
+    def ending_in(self, ending: str) -> list[OwnFile]:
+        """The own files whose names end so."""
+        return [
+            OwnFile(entry.path, entry.size, layer)
+            for files in self._held.values()
+            for entry, layer in files
+            if entry.path.endswith(ending)
+        ]
 
     @cached_property
     def image_size(self) -> int:

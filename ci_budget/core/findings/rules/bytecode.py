@@ -11,8 +11,7 @@ from ci_budget.core.text.units import format_size
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
-    compiled = (file for file in evidence.files if file.path.endswith(".pyc"))
-    for group in by_layer(compiled, least=worth_a_trade(evidence)):
+    for group in by_layer(evidence.ending_in(".pyc"), least=worth_a_trade(evidence)):
         place = evidence.place(group.layer)
         text = shell_text(evidence.instruction(place))
         mend = (

@@ -27,7 +27,8 @@ def _find_same(evidence: Evidence) -> Iterator[Finding]:
     if evidence.inventory is None or not evidence.inventory.same_content:
         return
     wanted = {path for same in evidence.inventory.same_content for path in same.paths}
-    own = {file.path: file.layer for file in evidence.files if file.path in wanted}
+    around = {path[: path.rfind("/") + 1] for path in wanted}
+    own = {file.path: file.layer for file in evidence.within(around.__contains__) if file.path in wanted}
     own |= _folder_layers(evidence, [path for path in wanted if path.endswith("/")])
     held: dict[int, list[tuple[int, str, str, int]]] = {}
     for same in evidence.inventory.same_content:
@@ -81,8 +82,8 @@ def _folder_layers(evidence: Evidence, folders: Sequence[str]) -> dict[str, int]
     found = {}
     for folder in folders:
         sizes: dict[int, int] = {}
-        for files in (files for path, files in evidence.folders.items() if path.startswith(folder)):
-            for file in files:
+        for inner in (path for path in evidence.folders if path.startswith(folder)):
+            for file in evidence.in_folder(inner):
                 sizes[file.layer] = sizes.get(file.layer, 0) + file.size
         if sizes:
             found[folder] = max(sizes, key=lambda layer: sizes[layer])

@@ -31,10 +31,10 @@ _PACKAGED = re.compile(r"(?:^|/)(?:site-packages|dist-packages|node_modules)/")
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
     weights: list[OwnFile] = []
-    for folder, files in evidence.folders.items():
+    for folder in evidence.folders:
         if not _PACKAGED.search(folder):
             hub = _HUBS.search(folder) is not None
-            weights += [file for file in files if hub or _is_weights(file.path)]
+            weights += [file for file in evidence.in_folder(folder) if hub or _is_weights(file.path)]
     for group in by_layer(weights):
         place = evidence.place(group.layer)
         here = sorted((file for file in weights if file.layer == group.layer), key=lambda file: -file.size)

@@ -101,12 +101,12 @@ _MAPS = (".pnp.cjs", ".pnp.js")
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
     held: dict[str, list[OwnFile]] = {}
-    for folder, files in evidence.folders.items():
+    for folder in evidence.folders:
         if _LIKELY.search(folder):
             cache = next(cache for cache in _CACHES if cache.path.search(folder))
             if _runs_from_cache(evidence, folder):
                 continue
-            held.setdefault(cache.manager, []).extend(files)
+            held.setdefault(cache.manager, []).extend(evidence.in_folder(folder))
     for cache in _CACHES:
         for group in by_layer(held.get(cache.manager, ())):
             place = evidence.place(group.layer)
@@ -124,7 +124,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
 def _runs_from_cache(evidence: Evidence, folder: str) -> bool:
     """Whether Yarn's Plug'n'Play loads the packages from this folder when the program runs: its map lies beside."""
     found = _PROJECT_CACHE.search(folder)
-    beside = evidence.folders.get(folder[: found.start()], ()) if found else ()
+    beside = evidence.in_folder(folder[: found.start()]) if found else ()
     return any(file.path.rpartition("/")[2] in _MAPS for file in beside)
 
 

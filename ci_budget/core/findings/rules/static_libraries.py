@@ -11,7 +11,7 @@ from ci_budget.core.text.units import format_size
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
-    found = [file for file in evidence.files if file.path.endswith(".a") and within_packages(file.path)]
+    found = [file for file in evidence.ending_in(".a") if within_packages(file.path)]
     for group in by_layer(found):
         place = evidence.place(group.layer)
         roots = package_roots(file.path for file in found if file.layer == group.layer)

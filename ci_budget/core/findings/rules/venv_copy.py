@@ -10,7 +10,7 @@ from ci_budget.core.findings.rule import LEAST, Evidence, Place, Rule, make_find
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
 
-_ENVIRONMENT = re.compile(r"(?:^|/)(?:pyvenv\.cfg$|site-packages/|dist-packages/)")
+_ENVIRONMENT = re.compile(r"(?:^|/)(?:site-packages|dist-packages)/")
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
@@ -21,7 +21,9 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
         origin = _origin(instruction) if instruction is not None else None
         if origin is None or instruction is None or size < LEAST or not _counts_at_peak(evidence, place):
             continue
-        if not any(file.layer == layer and _ENVIRONMENT.search(file.path) for file in evidence.files):
+        if not any(file.layer == layer for file in evidence.within(_ENVIRONMENT.search)) and not any(
+            file.layer == layer for file in evidence.ending_in("/pyvenv.cfg")
+        ):
             continue
         target = instruction.arguments[-1]
         peak = evidence.report.metrics.peak_disk
