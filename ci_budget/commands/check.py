@@ -156,7 +156,7 @@ def _check_images(
                 hand_out=partial(_hand_out, options, job, host, judge),
                 keep_inventory=partial(inventories.__setitem__, job.name),
             )
-            judged = judge(_with_compressed_size(_measure(job, here, options.config), options))
+            judged = judge(_with_push(_measure(job, here, options.config), options))
             images.append(
                 explain_growth(
                     judged,
@@ -258,10 +258,13 @@ def _measure(job: ImageJob, bench: Workbench, config: Path | None) -> ImageRepor
         bench.log.close()
 
 
-def _with_compressed_size(measured: ImageReport, options: CheckOptions) -> ImageReport:
-    """The image with what the registry that it was pushed to says of it."""
-    if options.push is None or measured.manifest_digest is None:
+def _with_push(measured: ImageReport, options: CheckOptions) -> ImageReport:
+    """The image with what the registry that it was pushed to says of it, or with a note that it was not pushed."""
+    if options.push is None or measured.failure is not None:
         return measured
+    if measured.manifest_digest is None:
+        note = f"not pushed to {options.push}: what does not pass is handed to nobody"
+        return measured.model_copy(update={"notes": [*measured.notes, note]})
     reference = replace(parse_registry_reference(options.push), digest=measured.manifest_digest)
     try:
         (image,) = find_images(reference).images

@@ -185,6 +185,10 @@ def test_an_image_that_does_not_pass_is_not_pushed(
     assert done.exit_code == 0, done.stdout + done.stderr
     assert done.report["verdict"] == "fail"
     assert done.image["manifest_digest"] is None
+    assert (
+        f"not pushed to {local_registry.address}/team/large:1: what does not pass is handed to nobody"
+        in done.image["notes"]
+    )
     assert "team/large" not in local_registry.repositories()
 
 
