@@ -24,7 +24,7 @@ from ci_budget.core.inventory.model import (
     WasteRecord,
     WasteSums,
 )
-from ci_budget.core.inventory.storage import render_inventory
+from ci_budget.core.inventory.storage import fits
 from ci_budget.core.layers.dive import dive_figures
 from ci_budget.core.layers.model import ImageLayers, Kind, Layer
 from ci_budget.core.layers.stack import Cause
@@ -114,7 +114,7 @@ def build_inventory(
                 "folders": _folders(sums, depth),
             }
         )
-        if len(render_inventory(detailed)) <= LARGEST_INVENTORY:
+        if fits(detailed, LARGEST_INVENTORY):
             break
     return detailed
 

@@ -143,22 +143,24 @@ def _measure(
 ) -> PackageRecord:
     """The record with its size; a file that two packages list counts for the first."""
     one, index = package if isinstance(package, tuple) else (package, files[package.record][1])
-    listed = (*one.files, one.record)
-    mine = {name for name in listed if name in files}
-    mine.update(_resolve([name for name in listed if name.startswith(_ELSEWHERE) and name not in mine], files))
-    mine = {path for path in mine if path not in owned}
-    owned.update(dict.fromkeys(mine, one.manager))
-    return _record(one, sum([files[path][0].size for path in mine]), index)
+    size = 0
+    for name in (*one.files, one.record):
+        path = name if name in files else _resolve(name, files)
+        if path is not None and path not in owned:
+            owned[path] = one.manager
+            size += files[path][0].size
+    return _record(one, size, index)
 
 
-def _resolve(names: Sequence[str], files: _Files) -> Iterator[str]:
-    """The visible files of listed names; Debian's lists still say `/bin/x` where `/bin` is a link to `/usr/bin`."""
-    for name in names:
-        path = name.lstrip("/")
-        if path in files:
-            yield path
-        elif path.startswith(_MERGED) and (merged := f"usr/{path}") in files:
-            yield merged
+def _resolve(name: str, files: _Files) -> str | None:
+    """The visible file of a listed name; Debian's lists still say `/bin/x` where `/bin` is a link to `/usr/bin`."""
+    if not name.startswith(_ELSEWHERE):
+        return None
+    path = name.lstrip("/")
+    if path in files:
+        return path
+    merged = f"usr/{path}"
+    return merged if path.startswith(_MERGED) and merged in files else None
 
 
 def _node_packages(files: _Files, records: list[str], read: Read, owned: dict[str, Manager]) -> Iterator[PackageRecord]:

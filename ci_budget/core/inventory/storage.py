@@ -13,6 +13,7 @@ from ci_budget.errors import ConfigError
 LARGEST_COMPRESSED = 64_000_000
 LARGEST_FILE = 256_000_000
 _LEVEL = 9
+_QUICK = 1
 _LARGEST_WINDOW = 2**27
 MEND = "Restore the file, or record it anew: `ci-budget check`, then `ci-budget baseline update`."
 
@@ -20,6 +21,12 @@ MEND = "Restore the file, or record it anew: `ci-budget check`, then `ci-budget 
 def render_inventory(inventory: Inventory) -> bytes:
     """The stored form of one image's inventory; equal inventories give equal bytes."""
     return _render(inventory)
+
+
+def fits(inventory: Inventory, most: int) -> bool:
+    """Whether the stored form has `most` bytes or fewer; where that is plain, it is not made for it."""
+    data = to_json(inventory)
+    return 2 * len(_compress(data, _QUICK)) <= most or len(_compress(data, _LEVEL)) <= most
 
 
 def parse_inventory(data: bytes, file: str) -> Inventory:
@@ -38,7 +45,11 @@ def parse_inventories(data: bytes, file: str) -> Inventories:
 
 
 def _render(model: BaseModel) -> bytes:
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(to_json(model))
+    return _compress(to_json(model), _LEVEL)
+
+
+def _compress(data: bytes, level: int) -> bytes:
+    return zstandard.ZstdCompressor(level=level).compress(data)
 
 
 def _parse(data: bytes, file: str, model: type[StoredModel]) -> StoredModel:
