@@ -26,6 +26,7 @@ from ci_budget.edges.signals import shielded
 from ci_budget.errors import UnmeasuredError
 
 _READERS = 2
+_FORMAT = 2  # later ones look each text up first: nothing here comes twice
 _KINDS = {kind.value: kind for kind in Kind}
 _TASK = struct.Struct("=I")
 _MOST_LAYERS = select.PIPE_BUF // _TASK.size  # all tasks are in the pipe before anyone reads
@@ -127,7 +128,7 @@ def _read_layers(folders: Sequence[str], tasks: IO[bytes], telling: IO[bytes], n
             (layer,) = _TASK.unpack(task)
             columns = [*zip(*found.read(folders[layer]), strict=True)] or [()] * len(Entry._fields)
             columns[1] = tuple(kind.value for kind in columns[1])
-            length = os.write(file, marshal.dumps(columns))
+            length = os.write(file, marshal.dumps(columns, _FORMAT))
             telling.write(_DONE.pack(layer, number, start, length))
             start += length
     finally:
