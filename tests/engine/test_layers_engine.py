@@ -29,6 +29,7 @@ from ci_budget.edges.layers.reading_ahead import reading_ahead
 from ci_budget.errors import UnmeasuredError
 from tests.engine.projects import run_tool
 from tests.engine_access import CLONE, Engine
+from tests.image_archives import file, layer, saved
 
 pytestmark = pytest.mark.beside
 
@@ -37,7 +38,7 @@ DOCKERFILE = r"""FROM test/busybox:latest AS below
 RUN mkdir -p /a/b /gone/deep /replaced /opq/sub /a-b \
  && head -c 300000 /dev/urandom > /a/b/big && ln /a/b/big /a/hard && ln /a/b/big /z \
  && head -c 100000 /dev/urandom > /gone/deep/x && echo hi > /replaced/f && echo old > /opq/sub/old \
- && ln -s /etc/passwd /a/sym && ln -s ../../../outside /a/out && mkfifo /a/fifo \
+ && ln -s /etc/passwd /a/sym && ln -s ../../../outside /a/out && mkfifo /a/fifo && ln /a/sym /a/s && ln /a/fifo /a/f \
  && echo "spaces" > "/a/odd name é" && printf x > "$(printf '/a/bad\377name')" && echo 1 > "$(printf '/a/new\nline')" \
  && head -c 70000 /dev/zero > /a-b/zeros && chmod 4755 /a-b/zeros && echo plain > /becomes
 WORKDIR /work
@@ -84,6 +85,13 @@ def from_folders(name: str) -> ImageLayers:
         return EngineLayers(connection).read(facts, nothing).layers
     finally:
         connection.close()
+
+
+def measured_size(name: str) -> int:
+    with contextlib.closing(DockerEngine(os.environ["DOCKER_HOST"])) as connection:
+        facts = connection.image(name)
+        assert facts is not None
+        return EngineLayers(connection).size(facts)
 
 
 def from_stream(name: str, address: str | None = None) -> ImageLayers:
@@ -166,6 +174,22 @@ class TestSources:
         subprocess.run(["tar", "-xf", tmp_path / "saved.tar", "-C", tmp_path / "layout"], check=True)
         assert same(read_oci_folder(tmp_path / "layout", nothing).layers) == same(layers)
 
+    def test_names_that_mean_a_deletion_in_archives(self, engine: Engine, busybox_base: str, tmp_path: Path) -> None:
+        """The directories cannot tell them, so the image is read as every other engine would get it."""
+        text = "FROM test/busybox\nRUN mkdir /a && echo 1234 > /a/.wh.b && echo 12 > /a/b && echo 1 > /a/.wh.c\n"
+        (tmp_path / "Dockerfile").write_text(text)
+        name = "test/layers-marked"
+        engine.docker("buildx", "build", "--builder", "default", "--quiet", "--load", "--tag", name, str(tmp_path))
+        try:
+            found, streamed, size = from_folders(name), from_stream(name), measured_size(name)
+        finally:
+            engine.docker("rmi", "--force", name)
+        assert same(found) == same(streamed)
+        assert [(one.path, one.kind, one.size) for one in found.layers[1].entries if one.path[0] == "a"] == [
+            ("a", Kind.FOLDER, 0), ("a/b", Kind.FILE, 3), ("a/c", Kind.WHITEOUT, 0),
+        ]  # fmt: skip
+        assert size == sum(layer.size for layer in streamed.layers)
+
     def test_what_is_in_it(self, layers: ImageLayers) -> None:
         kinds = [{kind: sum(one.kind is kind for one in layer.entries) for kind in Kind} for layer in layers.layers]
         assert [found[Kind.WHITEOUT] for found in kinds] == [0, 0, 0, 1, 0, 2, 2, 0]
@@ -176,6 +200,7 @@ class TestSources:
             (300_000, None), (0, "a/b/big"), (0, "a/b/big"),
         ]  # fmt: skip
         assert (names["a-b/zeros"].mode, names["a/fifo"].kind) == (0o4755, Kind.OTHER)
+        assert (names["a/s"].kind, names["a/f"].kind) == (Kind.LINK, Kind.OTHER)
 
     def test_waste_is_what_a_container_cannot_see(self, engine: Engine, layers: ImageLayers) -> None:
         """A container's own count of its files is all payload but the wasted."""
@@ -195,18 +220,37 @@ class TestDive:
 
     @pytest.mark.parametrize("base", ["odd", "busybox", "python"])
     def test_figures_are_equal(self, engine: Engine, image: str, debian_base: str, base: str, tmp_path: Path) -> None:
-        name = {"odd": image, "busybox": "test/busybox:latest", "python": debian_base}[base]
-        dive = Path(sys.executable).parent / "dive"
-        done = subprocess.run(
-            [dive, "--json", tmp_path / "dive.json", f"docker://{name}"],
-            env={**engine.env, "CI": "true"},
-            capture_output=True,
-            timeout=500,
+        assert_as_dive(engine, {"odd": image, "busybox": "test/busybox:latest", "python": debian_base}[base], tmp_path)
+
+    def test_deletions_of_nothing(self, engine: Engine, tmp_path: Path) -> None:
+        layers = (
+            layer(file("a", b"1" * 3), file("z", b"1")),
+            layer(file(".wh.nothing"), file("q/.wh.none"), file("b", b"1" * 5)),
+            layer(file("b", b"1" * 5), file("z", b"1"), file(".wh.zz")),
         )
-        assert (tmp_path / "dive.json").exists(), done.stderr.decode()
-        said = json.loads((tmp_path / "dive.json").read_text())["image"]
-        figures = dive_figures(from_folders(name))
-        assert (figures.efficiency, figures.wasted_bytes) == (said["efficiencyScore"], said["inefficientBytes"])
+        done = subprocess.run(
+            ["docker", "load", "--quiet"], input=saved(layers), env=engine.env, capture_output=True, check=True
+        )
+        name = done.stdout.decode().split()[-1]
+        try:
+            assert_as_dive(engine, name, tmp_path)
+        finally:
+            engine.docker("rmi", "--force", name)
+
+
+def assert_as_dive(engine: Engine, name: str, folder: Path) -> None:
+    """That dive says of the image what we say."""
+    dive = Path(sys.executable).parent / "dive"
+    done = subprocess.run(
+        [dive, "--json", folder / "dive.json", f"docker://{name}"],
+        env={**engine.env, "CI": "true"},
+        capture_output=True,
+        timeout=500,
+    )
+    assert (folder / "dive.json").exists(), done.stderr.decode()
+    said = json.loads((folder / "dive.json").read_text())["image"]
+    figures = dive_figures(from_folders(name))
+    assert (figures.efficiency, figures.wasted_bytes) == (said["efficiencyScore"], said["inefficientBytes"])
 
 
 class TestCheck:

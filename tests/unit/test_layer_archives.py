@@ -100,6 +100,18 @@ class TestSources:
         assert [one.size for one in image.layers] == [8, 1]
         assert [(step.created_by, step.layer) for step in image.history] == [("RUN 0", 0), ("RUN 1", 1)]
 
+    def test_hard_links_to_what_is_no_file(self) -> None:
+        data = layer(
+            special("link", tarfile.SYMTYPE, "nowhere"),
+            special("again", tarfile.LNKTYPE, "link"),
+            special("pipe", tarfile.FIFOTYPE),
+            special("pipe-again", tarfile.LNKTYPE, "pipe"),
+        )
+        found = read_layer(io.BytesIO(data), Kept(wanted=nothing, limits=ArchiveLimits()))
+        assert [(entry.path, entry.kind) for entry in found.entries] == [
+            ("again", Kind.LINK), ("link", Kind.LINK), ("pipe", Kind.OTHER), ("pipe-again", Kind.OTHER),
+        ]  # fmt: skip
+
     def test_a_layer_that_links_to_another_one(self, tmp_path: Path) -> None:
         """`docker save` before 25 writes an equal layer once."""
         whole = saved([FIRST, FIRST])

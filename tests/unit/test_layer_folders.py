@@ -1,11 +1,14 @@
-"""Files of a layer directory, hashed whole or by samples."""
+"""Files of a layer directory, hashed whole or by samples; what only an archive can tell."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
-from ci_budget.edges.layers.layer_folders import hash_inside
+import pytest
+
+from ci_budget.edges.layers.layer_folders import LayerFolders, hash_inside
+from ci_budget.errors import UnmeasuredError
 
 SIZE = 200_000
 
@@ -30,3 +33,12 @@ def test_what_is_no_plain_file_has_no_hash(tmp_path: Path) -> None:
     (tmp_path / "small").write_bytes(b"x")
     assert [hash_inside(str(tmp_path), "link", sampled=sampled) for sampled in (True, False)] == [None, None]
     assert hash_inside(str(tmp_path), "small", sampled=True) == hashlib.sha256(b"xxx").hexdigest()
+
+
+def test_names_that_an_archive_reads_as_deletions_are_left_to_it(tmp_path: Path) -> None:
+    (tmp_path / "etc" / ".wh.name").mkdir(parents=True)
+    said = f"the layer directory {tmp_path}/etc has a file '.wh.name', which deletes another one in an archive"
+    for read in (lambda: LayerFolders().read(str(tmp_path)), lambda: LayerFolders().measure([str(tmp_path)])):
+        with pytest.raises(UnmeasuredError) as caught:
+            read()
+        assert caught.value.what == said

@@ -113,10 +113,20 @@ class TestDive:
         assert dive_figures(image(below, (gone("a"),))) == DiveFigures(efficiency=1.0, wasted_bytes=0)
 
     def test_a_whiteout_of_nothing_ends_the_layer(self) -> None:
-        """Names in byte order: `.wh.b` comes before `a`, which dive then never sees."""
-        assert dive_figures(image((f("a", 4),), (f("a", 4), gone("b")))) == DiveFigures(efficiency=1.0, wasted_bytes=0)
-        assert dive_figures(image((f("a", 4),), (f("+", 4), gone("b")))) == DiveFigures(efficiency=1.0, wasted_bytes=0)
-        assert dive_figures(image((f("+", 4),), (f("+", 4), gone("b")))) == DiveFigures(efficiency=0.5, wasted_bytes=8)
+        """Names in byte order: `.wh.b` comes before `a`, which dive then never sees; and its smallest size is -1."""
+        assert dive_figures(image((f("a", 4),), (f("a", 4), gone("b")))) == DiveFigures(
+            efficiency=3 / 4, wasted_bytes=0
+        )
+        assert dive_figures(image((f("a", 4),), (f("+", 4), gone("b")))) == DiveFigures(
+            efficiency=7 / 8, wasted_bytes=0
+        )
+        assert dive_figures(image((f("+", 4),), (f("+", 4), gone("b")))) == DiveFigures(
+            efficiency=3 / 8, wasted_bytes=8
+        )
+
+    def test_a_whiteout_of_what_comes_later_has_a_size(self) -> None:
+        layers = ((f("a", 4),), (gone("b"),), (f("b", 4),))
+        assert dive_figures(image(*layers)) == DiveFigures(efficiency=1.0, wasted_bytes=0)
 
     def test_opaque_markers_are_unknown_to_it(self) -> None:
         below, above = (d("a"), f("a/b", 4)), (d("a"), opaque("a"), f("a/b", 4))

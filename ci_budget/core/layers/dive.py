@@ -3,7 +3,7 @@
 `dive/filetree/efficiency.go`: over all paths that are leaves of a layer's tree, efficiency is the sum of the smallest
 size seen / the sum of all sizes seen; wasted bytes are all sizes of the paths seen at least twice. A whiteout counts as
 a node of size 0, that of a folder as what the layers below hold there. Where a whiteout names nothing, dive stops
-reading that layer. Opaque markers are unknown to it.
+reading that layer, and its smallest size is -1 unless another layer has the path. Opaque markers are unknown to it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ def dive_figures(image: ImageLayers) -> DiveFigures:
     """What `dive --json` says of the image."""
     seen: dict[str, int] = {}
     again: dict[str, tuple[int, int]] = {}  # of the few that are seen more than once: all sizes, and the smallest
+    unsized: set[str] = set()
     deleting = [index for index, layer in enumerate(image.layers) if _whiteouts(layer)]
     wanted = _Wanted(image)
     below = _Node()
     for index, layer in enumerate(image.layers):
         if index == 0 and deleting:
             below = _tree(wanted.of(layer))  # dive looks a first layer's whiteouts up in that layer itself
-        for leaves in _leaves(layer, below):
+        for leaves in _leaves(layer, below, unsized):
             for path in seen.keys() & leaves.keys():
                 total, smallest = again.get(path, (seen[path], seen[path]))
                 again[path] = total + leaves[path], min(smallest, leaves[path])
@@ -49,6 +50,7 @@ def dive_figures(image: ImageLayers) -> DiveFigures:
             _lay_over(below, wanted.of(layer))
     once = sum(seen.values()) - sum(seen[path] for path in again)
     wasted, least = (sum(sizes[at] for sizes in again.values()) for at in (0, 1))
+    least -= len(unsized - seen.keys())
     return DiveFigures(efficiency=(once + least) / (once + wasted) if once + wasted else 1.0, wasted_bytes=wasted)
 
 
@@ -85,11 +87,16 @@ def _whiteouts(layer: Layer) -> list[Entry]:
     return [entry for entry in layer.markers if entry.kind is Kind.WHITEOUT]
 
 
-def _leaves(layer: Layer, below: _Node) -> Iterator[dict[str, int]]:
-    """Sizes of the leaves of a layer above `below` by path; in dive's order only where it would stop half-way."""
+def _leaves(layer: Layer, below: _Node, unsized: set[str]) -> Iterator[dict[str, int]]:
+    """Sizes of the leaves of a layer above `below` by path; in dive's order only where it would stop half-way, at a path
+    that `unsized` takes."""
     hidden = {entry.path: _find(below, entry.path) for entry in _whiteouts(layer)}
     if None in hidden.values():
-        yield from ({path: size} for path, size in _ordered_leaves(_tree(_content(layer)), below))
+        for path, size in _ordered_leaves(_tree(_content(layer)), below):
+            if size is None:
+                unsized.add(path)
+            else:
+                yield {path: size}
         return
     parents = layer.folders.keys() | {folder_of(path) for path in hidden}
     yield {
@@ -124,7 +131,7 @@ def _add(root: _Node, names: list[str], entry: Entry) -> None:
     node.size, node.is_folder = entry.size, entry.kind is Kind.FOLDER
 
 
-def _ordered_leaves(tree: _Node, below: _Node) -> Iterator[tuple[str, int]]:
+def _ordered_leaves(tree: _Node, below: _Node) -> Iterator[tuple[str, int | None]]:
     """Paths and sizes of the leaves, in dive's order, up to a whiteout of something that `below` does not have."""
     for path, node in _bottom_up(tree):
         if node.children:
@@ -136,6 +143,7 @@ def _ordered_leaves(tree: _Node, below: _Node) -> Iterator[tuple[str, int]]:
         hidden = f"{folder}/{name.removeprefix(WHITEOUT)}" if folder else name.removeprefix(WHITEOUT)
         target = _find(below, hidden)
         if target is None:
+            yield hidden, None
             return
         yield hidden, _whole_size(target)
 

@@ -74,14 +74,17 @@ class LayerArchive:
         return tuple(entries)
 
     def _join_links(self) -> None:
-        """The first in path order of each group carries the size."""
+        """The first in path order of each group carries the size; a link to a symbolic link or a device is another."""
         groups: dict[str, list[str]] = {}
         for path in self._links:
             groups.setdefault(self._target(path), []).append(path)
         for target, paths in groups.items():
             source = self._entries.get(target)
-            if source is None or source.kind is not Kind.FILE:
+            if source is None or source.kind in (Kind.FOLDER, Kind.WHITEOUT):
                 continue  # of a lower layer: no payload here
+            if source.kind is not Kind.FILE:
+                self._entries |= {path: source._replace(path=path) for path in paths}
+                continue
             first, *others = sorted([target, *paths], key=path_key)
             self._entries[first] = source._replace(path=first)
             for other in others:

@@ -17,6 +17,7 @@ from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 
+from ci_budget.core.layers.entries import WHITEOUT
 from ci_budget.core.layers.model import Entry, Kind
 from ci_budget.errors import UnmeasuredError
 
@@ -80,7 +81,8 @@ def read_folder(folder: Path) -> Iterator[Entry]:
 
 def _scan(top: str, path: str, linked: dict[str, int]) -> tuple[list[Entry], bool]:
     """The names of one folder, the last one first, and whether it hides the lower ones; `linked` takes the inodes of
-    files with several links. Raises OSError, and UnmeasuredError for a folder that stands for a renamed one."""
+    files with several links. Raises OSError, and UnmeasuredError for what only the layer's archive can tell: a folder
+    that stands for a renamed one, a name that means a deletion there."""
     # by its handle: a long path to each of a hundred thousand names would take a third longer
     handle = os.open(f"{top}/{path}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -88,6 +90,8 @@ def _scan(top: str, path: str, linked: dict[str, int]) -> tuple[list[Entry], boo
         below, entries = f"{path}/" if path else "", []
         with os.scandir(handle) as found:
             for one in found:
+                if one.name.startswith(WHITEOUT):
+                    raise _ambiguous(f"{top}/{path}", one.name)
                 facts = one.stat(follow_symlinks=False)
                 entry = _entry(below + one.name, facts)
                 if entry is not None:
@@ -128,13 +132,16 @@ def _is_opaque(handle: int, folder: str) -> bool:
 
 
 def _regular_files(folder: str) -> Iterator[os.stat_result]:
-    """The regular files below a folder, of hard links one each."""
+    """The regular files below a folder, of hard links one each. Raises UnmeasuredError as `_scan`."""
     linked: set[int] = set()
     pending = [folder]
     try:
         while pending:
-            with os.scandir(pending.pop()) as found:
+            inner = pending.pop()
+            with os.scandir(inner) as found:
                 for one in found:
+                    if one.name.startswith(WHITEOUT):
+                        raise _ambiguous(inner, one.name)
                     facts = one.stat(follow_symlinks=False)
                     if stat.S_ISDIR(facts.st_mode):
                         pending.append(one.path)
@@ -189,6 +196,10 @@ def _opened(folder: str, path: str) -> Iterator[BufferedReader | None]:
         os.close(handle)
     with os.fdopen(file, "rb") as stream:
         yield stream if stat.S_ISREG(os.fstat(file).st_mode) else None
+
+
+def _ambiguous(folder: str, name: str) -> UnmeasuredError:
+    return UnmeasuredError(f"the layer directory {folder} has a file {name!r}, which deletes another one in an archive")
 
 
 def _unreadable(folder: str, error: OSError) -> UnmeasuredError:
