@@ -24,7 +24,8 @@ from ci_budget.core.records.report import (
 )
 from ci_budget.core.stages.step_places import place_step
 from ci_budget.core.stages.targets import compare_targets, parse_targets
-from ci_budget.edges.engine.buildx import Buildx, Cancel, current_docker_host
+from ci_budget.edges.engine.buildx import Buildx, Cancel
+from ci_budget.edges.engine.docker_host import current_docker_host
 from ci_budget.edges.engine.stage_builds import StageBuilder
 from ci_budget.edges.layers.forward_streams import Source
 from ci_budget.edges.layers.image_archives import ImageContents, read_archive_stream

@@ -12,8 +12,9 @@ from ci_budget.commands.prune import base_references, protected_images
 from ci_budget.core.health.room import Share
 from ci_budget.core.prune_plan import PruneRules, expected_steps, plan_steps
 from ci_budget.core.text.units import format_size
-from ci_budget.edges.engine.buildx import Buildx, current_docker_host
+from ci_budget.edges.engine.buildx import Buildx
 from ci_budget.edges.engine.docker_engine import OLDEST_ENGINE, DockerEngine
+from ci_budget.edges.engine.docker_host import current_docker_host
 from ci_budget.edges.engine.host_daemon import dockerd_version
 from ci_budget.edges.host.disk_levels import read_disk
 from ci_budget.edges.host.pruning import Storeroom

@@ -88,8 +88,8 @@ def _whiteouts(layer: Layer) -> list[Entry]:
 
 
 def _leaves(layer: Layer, below: _Node, unsized: set[str]) -> Iterator[dict[str, int]]:
-    """Sizes of the leaves of a layer above `below` by path; in dive's order only where it would stop half-way, at a path
-    that `unsized` takes."""
+    """Sizes of the leaves of a layer above `below` by path; in dive's order only where it would stop half-way, at a
+    path that `unsized` takes."""
     hidden = {entry.path: _find(below, entry.path) for entry in _whiteouts(layer)}
     if None in hidden.values():
         for path, size in _ordered_leaves(_tree(_content(layer)), below):

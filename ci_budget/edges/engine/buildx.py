@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import threading
 import time
@@ -275,12 +274,3 @@ def _buildkit_in(asked: Running) -> str | None:
         return None
     match = re.search(rb"^BuildKit version:\s*(\S+)", asked.stdout.read(), re.MULTILINE)
     return match[1].decode("utf-8", "replace").removeprefix("v") if match else None
-
-
-def current_docker_host() -> str:
-    """The engine that the user's docker command talks to: $DOCKER_HOST, else the current context's address."""
-    named = os.environ.get("DOCKER_HOST")
-    if named:
-        return named
-    done = run(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], check=False)
-    return done.text.strip() or "unix:///var/run/docker.sock"

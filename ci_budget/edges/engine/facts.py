@@ -46,6 +46,11 @@ class ImageFacts:
     repo_digests: tuple[str, ...]
     layer_folders: tuple[str, ...] | None
 
+    @property
+    def has_layer_folders(self) -> bool:
+        """Whether each layer has its directory."""
+        return self.layer_folders is not None and len(self.layer_folders) == len(self.diff_ids)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CacheRecord:

@@ -22,8 +22,9 @@ from ci_budget.core.health.facts import (
     SandboxFacts,
     Tool,
 )
-from ci_budget.edges.engine.buildx import Buildx, current_docker_host
+from ci_budget.edges.engine.buildx import Buildx
 from ci_budget.edges.engine.docker_engine import DockerEngine
+from ci_budget.edges.engine.docker_host import current_docker_host
 from ci_budget.edges.engine.gpu import find_gpu
 from ci_budget.edges.engine.host_engine import open_host_engine
 from ci_budget.edges.engine.process import daemon_config

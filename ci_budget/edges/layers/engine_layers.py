@@ -31,7 +31,7 @@ class EngineLayers:
 
     def size(self, facts: ImageFacts) -> int:
         """Bytes of regular files over all layers of an image, hard links once per layer."""
-        if has_layer_folders(facts):
+        if facts.has_layer_folders:
             with contextlib.suppress(UnmeasuredError):  # not root, say: the stream tells the same
                 return self._folders.measure(facts.layer_folders or ())
         return sum(layer.size for layer in self._saved(facts, lambda _: False).layers.layers)
@@ -41,7 +41,7 @@ class EngineLayers:
         can be read."""
         if not facts.diff_ids:
             return self._empty(facts)
-        if has_layer_folders(facts):
+        if facts.has_layer_folders:
             with contextlib.suppress(UnmeasuredError):
                 return read_layer_folders(facts, self._folders.read)
         return self._saved(facts, wanted)
@@ -73,10 +73,6 @@ def read_layer_folders(facts: ImageFacts, read: Callable[[str], tuple[Entry, ...
         read=lambda layer, path: read_inside(folders[layer], path, LIMITS.record),
         content_hash=lambda layer, path, sampled: hash_inside(folders[layer], path, sampled=sampled),
     )
-
-
-def has_layer_folders(facts: ImageFacts) -> bool:
-    return facts.layer_folders is not None and len(facts.layer_folders) == len(facts.diff_ids)
 
 
 def _stored_config(facts: ImageFacts, folders: tuple[str, ...]) -> ImageConfig:

@@ -13,17 +13,18 @@ import select
 import signal
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
 
 from ci_budget.core.layers.model import Entry, Kind
-from ci_budget.edges.engine.buildx import current_docker_host
+from ci_budget.edges.engine.docker_host import current_docker_host
 from ci_budget.edges.engine.engine_socket import look_up_image
 from ci_budget.edges.engine.facts import ImageFacts
-from ci_budget.edges.layers.engine_layers import has_layer_folders, read_layer_folders
-from ci_budget.edges.layers.image_archives import ImageContents
 from ci_budget.edges.layers.layer_folders import LayerFolders
 from ci_budget.edges.signals import shielded
 from ci_budget.errors import UnmeasuredError
+
+if TYPE_CHECKING:
+    from ci_budget.edges.layers.image_archives import ImageContents
 
 _READERS = 2
 _FORMAT = 2  # later ones look each text up first: nothing here comes twice
@@ -45,6 +46,8 @@ class ReadingAhead:
         reading = self._readings.get(image)
         if reading is None:
             return None
+        from ci_budget.edges.layers.engine_layers import read_layer_folders  # by now the readers are at work
+
         try:
             return read_layer_folders(reading.facts, reading.read)
         except (UnmeasuredError, EOFError, OSError):
@@ -59,7 +62,7 @@ def reading_ahead(images: Sequence[str]) -> Iterator[ReadingAhead]:
         if len(os.sched_getaffinity(0)) > 1:  # else it would only cost
             for image in dict.fromkeys(images):
                 facts = look_up_image(current_docker_host(), image)
-                if facts is not None and 0 < len(facts.diff_ids) <= _MOST_LAYERS and has_layer_folders(facts):
+                if facts is not None and 0 < len(facts.diff_ids) <= _MOST_LAYERS and facts.has_layer_folders:
                     readings[image] = stack.enter_context(_reading(facts))
         yield ReadingAhead(readings)
 

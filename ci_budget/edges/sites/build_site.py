@@ -112,7 +112,7 @@ def _host_site(
     say: Callable[[str], None],
     detail: Callable[[str], None],
 ) -> Iterator[BuildSite]:
-    from ci_budget.edges.engine.buildx import current_docker_host
+    from ci_budget.edges.engine.docker_host import current_docker_host
 
     address = current_docker_host()
     if mode.mode == "remote":
