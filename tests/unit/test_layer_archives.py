@@ -51,6 +51,27 @@ ENTRIES = (
 )
 
 
+def sparse_file(name: str, size: int, *, parts: int) -> Member:
+    """A sparse file in GNU's old form without any data, with so many blocks of 21 parts each behind its header."""
+    info = tarfile.TarInfo(name)
+    info.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[482], header[483:495] = parts > 0, b"%011o " % size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    more = bytes(504) + b"\1" + bytes(7)
+    return _RawMember(bytes(header) + more * (parts - 1) + bytes(512) * (parts > 0)), b""
+
+
+class _RawMember(tarfile.TarInfo):
+    def __init__(self, raw: bytes) -> None:
+        super().__init__()
+        self._raw = raw
+
+    def tobuf(self, *_words: object, **_more: object) -> bytes:
+        return self._raw
+
+
 def nothing(_path: str) -> bool:
     return False
 
@@ -185,6 +206,62 @@ class TestHostileLayers:
         assert refusal(data, ArchiveLimits(names=10)) == "a layer has more than 10 names"
         read(data, ArchiveLimits(names=11))
 
+    def test_too_many_names_in_all_layers(self) -> None:
+        kept = Kept(wanted=nothing, limits=ArchiveLimits(all_names=5))
+        read_layer(io.BytesIO(layer(file("a"), file("b"), file("c"))), kept)
+        with pytest.raises(UnmeasuredError) as caught:
+            read_layer(io.BytesIO(layer(file("d/e"), file("f"))), kept)
+        assert caught.value.what == "the layers have more than 5 names"
+
+    def test_folders_that_only_long_names_tell_of(self) -> None:
+        """Eight thousand of them a name: each would be a name of its own."""
+        said = "the names in a layer have more than 268,435,456 characters"
+        assert refusal(layer(*(file(f"{number}/" + "a/" * 8000) for number in range(5)))) == said
+        deep = layer(*(file(f"{number}/" + "a/" * 5000) for number in range(3)))
+        assert refusal(deep) == "the names in a layer lie absurdly deep"
+        assert len(read(layer(file("a/" * 5000 + "b"))).dropped) == 0
+
+    def test_long_chains_of_hard_links(self) -> None:
+        """As quick as short ones, whichever end comes first; a ring holds nothing."""
+        chain = [special(f"{number:05}", tarfile.LNKTYPE, f"{number + 1:05}") for number in range(2000)]
+        for members in ([*chain, file("02000", b"1234")], [file("02000", b"1234"), *reversed(chain)]):
+            found = read_layer(io.BytesIO(layer(*members)), Kept(wanted=nothing, limits=ArchiveLimits())).entries
+            assert [(one.path, one.size) for one in found if one.same_as is None] == [("00000", 4)]
+        ring = layer(special("a", tarfile.LNKTYPE, "b"), special("b", tarfile.LNKTYPE, "a"))
+        found = read_layer(io.BytesIO(ring), Kept(wanted=nothing, limits=ArchiveLimits())).entries
+        assert [(one.path, one.size, one.same_as) for one in found] == [("a", 0, None), ("b", 0, "a")]
+
+    @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+    def test_extended_headers_in_a_row(self, kind: bytes) -> None:
+        info = tarfile.TarInfo("././@Extended")
+        info.type, info.size = kind, 12
+        row = (info.tobuf(tarfile.USTAR_FORMAT) + b"12 path=aaa\n" + bytes(500)) * 3000
+        said = "a layer's archive cannot be read: too many extended headers in a row"
+        assert refusal(row + layer(file("a"))) == said
+        assert refusal(layer(file("first")).rstrip(b"\0").ljust(512, b"\0") + row + layer(file("a"))) == said
+
+    def test_sparse_files_in_endless_parts(self) -> None:
+        """Only their size is taken; the parts are passed over."""
+        end = 8 * 2**20
+        parts = b"2000000\n" + b"0\n" * 2_000_000
+        new = {
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.name": "s",
+            "GNU.sparse.realsize": str(end),
+        }
+        whole = layer(
+            sparse_file("old", end, parts=6000), file("after", b"1"), file("s", parts, **new), file("z", b"1")
+        )
+        found = read_layer(io.BytesIO(whole), Kept(wanted=nothing, limits=ArchiveLimits())).entries
+        assert [(one.path, one.size) for one in found] == [("after", 1), ("old", end), ("s", end), ("z", 1)]
+
+    def test_sparse_files_that_are_to_be_read(self) -> None:
+        with pytest.raises(UnmeasuredError) as caught:
+            read(layer(sparse_file("list", 10, parts=0)), wanted=lambda _: True)
+        said = "a layer's archive cannot be read: 'list' is stored as a sparse file, which is not unpacked"
+        assert caught.value.what == said
+
     def test_names_of_absurd_length(self) -> None:
         assert refusal(layer(file("a/" * 9000 + "b"))) == "a layer has a name of 18,001 characters"
 
@@ -229,6 +306,19 @@ class TestHostileImages:
     def test_what_is_wrong_inside_names_the_archive(self, tmp_path: Path) -> None:
         (tmp_path / "a.tar").write_bytes(layer(file("manifest.json", b"{")))
         assert self.refused(tmp_path / "a.tar") == f"{tmp_path}/a.tar: the manifest.json is no JSON"
+
+    def test_a_folder_in_place_of_a_blob(self, tmp_path: Path) -> None:
+        layout = write_layout(tmp_path / "oci", [FIRST])
+        blobs = (layout / "blobs" / "sha256").iterdir()
+        (blob,) = (one for one in blobs if not one.read_bytes().startswith(b"{"))
+        blob.unlink()
+        blob.mkdir()
+        assert self.refused(layout) == f"{blob}: it is no plain file"
+
+    def test_what_is_wrong_inside_names_the_layout(self, tmp_path: Path) -> None:
+        layout = write_layout(tmp_path / "oci", [FIRST])
+        (layout / "index.json").write_text("[" * 100_000)
+        assert self.refused(layout) == f"{layout}: the index is no JSON"
 
     def test_digests_that_are_paths(self, tmp_path: Path) -> None:
         layout = write_layout(tmp_path / "oci", [FIRST])

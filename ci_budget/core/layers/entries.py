@@ -12,6 +12,10 @@ WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 _MARKER = ".wh..wh."
 LARGEST_NAME = 16_384
+LARGEST_NAMES = 2**28
+"""Characters of all names of a layer, folders that no member names included; two million of 134 each."""
+LARGEST_DEPTHS = 2**25
+"""Sum of how deep each of them lies; two million 16 folders deep."""
 LARGEST_LAYER = 2**50  # 1 PiB: more than any disk, and the sum of many still fits the stored formats
 _RANK = {Kind.WHITEOUT: 0, Kind.OPAQUE: 2}
 
@@ -28,6 +32,7 @@ class LayerArchive:
     _opaque: set[str] = field(default_factory=set)
     _links: dict[str, str] = field(default_factory=dict)
     _size: int = 0
+    _length: int = 0
 
     def add(self, name: str, kind: Kind, size: int, mode: int, uid: int, gid: int, link: str = "") -> str | None:
         """Take in a member; its path, None for one that is no content of the image (the root, a marker).
@@ -38,8 +43,7 @@ class LayerArchive:
         path = clean_path(name)
         if not path:
             return None
-        if len(self._entries) >= self.limit:
-            raise UnmeasuredError(f"a layer has more than {self.limit:,} names")
+        self._count(path)
         self._size += size
         if not 0 <= size <= self._size <= LARGEST_LAYER:
             raise UnmeasuredError(f"the size of {path[:200]!r} in a layer is absurd: {size}")
@@ -61,23 +65,36 @@ class LayerArchive:
         return path
 
     def entries(self) -> tuple[Entry, ...]:
-        """What the layer holds, in path order, folders that no member names included."""
+        """What the layer holds, in path order, folders that no member names included.
+
+        Raises UnmeasuredError for more names, or longer or deeper ones, than there is room for.
+        """
         found = self._entries
         for path in list(found):
             folder = posixpath.dirname(path)
             while folder and folder not in found:
+                self._count(folder)
                 found[folder] = Entry(folder, Kind.FOLDER, mode=0o755)
                 folder = posixpath.dirname(folder)
+        if sum(path.count("/") for path in found) > LARGEST_DEPTHS:
+            raise UnmeasuredError("the names in a layer lie absurdly deep")
         self._join_links()
         entries = [*found.values(), *(Entry(folder, Kind.OPAQUE) for folder in self._opaque)]
         entries.sort(key=lambda entry: (path_key(entry.path), _RANK.get(entry.kind, 1)))
         return tuple(entries)
 
+    def _count(self, path: str) -> None:
+        if len(self._entries) >= self.limit:
+            raise UnmeasuredError(f"a layer has more than {self.limit:,} names")
+        self._length += len(path)
+        if self._length > LARGEST_NAMES:
+            raise UnmeasuredError(f"the names in a layer have more than {LARGEST_NAMES:,} characters")
+
     def _join_links(self) -> None:
         """The first in path order of each group carries the size; a link to a symbolic link or a device is another."""
         groups: dict[str, list[str]] = {}
-        for path in self._links:
-            groups.setdefault(self._target(path), []).append(path)
+        for path, target in self._targets().items():
+            groups.setdefault(target, []).append(path)
         for target, paths in groups.items():
             source = self._entries.get(target)
             if source is None or source.kind in (Kind.FOLDER, Kind.WHITEOUT):
@@ -85,17 +102,21 @@ class LayerArchive:
             if source.kind is not Kind.FILE:
                 self._entries |= {path: source._replace(path=path) for path in paths}
                 continue
-            first, *others = sorted([target, *paths], key=path_key)
+            first, *others = sorted({target, *paths}, key=path_key)
             self._entries[first] = source._replace(path=first)
             for other in others:
                 self._entries[other] = source._replace(path=other, size=0, same_as=first)
 
-    def _target(self, path: str) -> str:
-        seen = set()
-        while path in self._links and path not in seen:
-            seen.add(path)
-            path = self._links[path]
-        return path
+    def _targets(self) -> dict[str, str]:
+        """What each hard link leads to in the end, also through other links; in a ring that is one of its names."""
+        found: dict[str, str] = {}
+        for path in self._links:
+            passed: dict[str, None] = {}
+            while path in self._links and path not in found and path not in passed:
+                passed[path] = None
+                path = self._links[path]
+            found |= dict.fromkeys(passed, found.get(path, path))
+        return found
 
 
 def clean_path(name: str) -> str:

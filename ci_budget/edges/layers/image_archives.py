@@ -103,6 +103,15 @@ def read_oci_folder(
     folder: Path, wanted: Callable[[str], bool], *, platform: str | None = None, limits: ArchiveLimits = LIMITS
 ) -> ImageContents:
     """An image from an OCI layout folder. Raises UnmeasuredError as `read_archive` does."""
+    try:
+        return _read_oci_folder(folder, wanted, platform, limits)
+    except UnmeasuredError as error:
+        raise UnmeasuredError(error.what, file=error.file or folder, mend=error.mend) from error
+
+
+def _read_oci_folder(
+    folder: Path, wanted: Callable[[str], bool], platform: str | None, limits: ArchiveLimits
+) -> ImageContents:
     documents = _FolderDocuments(folder)
     config, digests = _follow(documents.read, documents.blob, platform)
     kept = Kept(wanted=wanted, limits=limits)
@@ -268,9 +277,10 @@ def _opened(file: Path) -> Iterator[Source]:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise UnmeasuredError(f"it cannot be read: {error.strerror}", file=file) from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)  # fdopen would raise for a folder, and leave it open
+        raise UnmeasuredError("it is no plain file", file=file)
     with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise UnmeasuredError("it is no plain file", file=file)
         try:
             yield cast("Source", stream)
         except OSError as error:

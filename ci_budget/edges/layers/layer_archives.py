@@ -24,18 +24,21 @@ from ci_budget.errors import UnmeasuredError
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _LARGEST_WINDOW = 2**27
 _LARGEST_EXTENSION = 2**20
+_BLOCK = 512
+_MORE_PARTS = 504  # offset in a block of a sparse file's parts: whether another one follows
 _HEADER_TYPES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
                  tarfile.GNUTYPE_LONGLINK)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveLimits:
-    """Bounds on one image. `names`: in each layer; `record`, `records`: bytes of one, and of all files whose content is
-    kept. `expanded`, `ratio`: a compressed layer may unpack to so many bytes, or to more while that is at most `ratio`
-    times what was read.
+    """Bounds on one image. `names`: in each layer; `all_names`: in all of them; `record`, `records`: bytes of one, and
+    of all files whose content is kept. `expanded`, `ratio`: a compressed layer may unpack to so many bytes, or to more
+    while that is at most `ratio` times what was read.
     """
 
     names: int = 2_000_000
+    all_names: int = 4_000_000
     record: int = 16 * 2**20
     records: int = 96 * 2**20
     expanded: int = 2 * 2**30
@@ -47,12 +50,14 @@ LIMITS = ArchiveLimits()
 
 @dataclass(kw_only=True)
 class Kept:
-    """The contents that were asked for, over all layers of an image. `dropped`: paths that no longer fitted."""
+    """The contents that were asked for, over all layers of an image. `dropped`: paths that no longer fitted; `names`:
+    how many there were so far."""
 
     wanted: Callable[[str], bool]
     limits: ArchiveLimits
     taken: int = 0
     dropped: list[str] = field(default_factory=list)
+    names: int = 0
 
     def fits(self, path: str, size: int) -> bool:
         """Whether a file's content is asked for, and there is room for it; counts it."""
@@ -83,11 +88,31 @@ class _Member(tarfile.TarInfo):
             return super().fromtarfile(tarfile)
         except _BROKEN as error:
             raise tarfile_error(f"a header is broken ({error})") from error
+        except RecursionError as error:  # each extended header goes one deeper
+            raise tarfile_error("too many extended headers in a row") from error
 
     def _proc_member(self, tarfile: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _HEADER_TYPES and self.size > _LARGEST_EXTENSION:  # the library reads it into memory
             raise tarfile_error(f"an extended header of {self.size:,} bytes")
         return super()._proc_member(tarfile)  # type: ignore[misc,no-any-return]
+
+    def _proc_sparse(self, tarfile: tarfile.TarFile) -> tarfile.TarInfo:
+        """Only the size is taken: the list of a sparse file's parts may be as long as the archive."""
+        _, more, size = self._sparse_structs  # type: ignore[attr-defined]
+        del self._sparse_structs  # type: ignore[attr-defined]
+        stream = cast("Forward", tarfile.fileobj)
+        while more:
+            block = stream.read(_BLOCK)
+            if len(block) < _BLOCK:
+                raise tarfile_error("unexpected end of data")
+            more = block[_MORE_PARTS]
+        self.sparse, self.offset_data = b"", stream.tell()
+        tarfile.offset = self.offset_data + self._block(self.size)  # type: ignore[attr-defined]
+        self.size = size
+        return self
+
+    def _proc_gnusparse_10(self, member: tarfile.TarInfo, _headers: object, _tarfile: tarfile.TarFile) -> None:
+        member.sparse = b""
 
 
 _BROKEN = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError)  # type: ignore[attr-defined]
@@ -103,13 +128,13 @@ def members(stream: Source) -> Iterator[tuple[tarfile.TarInfo, Callable[[], Sour
         errors="surrogateescape",
     ) as archive:  # fmt: skip
         while (member := archive.next()) is not None:
-            yield member, partial(_content, archive, forward, member)
+            yield member, partial(_content, forward, member)
             archive.members.clear()  # type: ignore[attr-defined]  # else the library keeps them all
 
 
-def _content(archive: tarfile.TarFile, forward: Forward, member: tarfile.TarInfo) -> Source:
+def _content(forward: Forward, member: tarfile.TarInfo) -> Source:
     if member.issparse():
-        return cast("Source", archive.extractfile(member))
+        raise tarfile_error(f"{member.name[:200]!r} is stored as a sparse file, which is not unpacked")
     forward.seek(member.offset_data)
     return Section(forward, member.size)
 
@@ -128,7 +153,11 @@ def read_layer(stream: Source, kept: Kept) -> ReadLayer:
                 contents[path] = content().read()
     except READ_ERRORS as error:
         raise UnmeasuredError(f"a layer's archive cannot be read: {error}") from error
-    return ReadLayer(entries=layer.entries(), contents=contents)
+    entries = layer.entries()
+    kept.names += len(entries)
+    if kept.names > kept.limits.all_names:
+        raise UnmeasuredError(f"the layers have more than {kept.limits.all_names:,} names")
+    return ReadLayer(entries=entries, contents=contents)
 
 
 def _kind(member: tarfile.TarInfo) -> Kind:
