@@ -19,6 +19,7 @@ from ci_budget.core.findings.all_rules import ALL, find_all
 from ci_budget.core.findings.names import RULE_NAMES
 from ci_budget.core.findings.rule import Evidence
 from ci_budget.core.inventory.model import BaseRecord, Inventory, SameContent
+from ci_budget.core.layers.model import Entry, Kind
 from ci_budget.core.records.report import Base, Metrics, PeakMetric, StepReport, TimelinePoint
 from ci_budget.edges.files.config_file import load_config
 from ci_budget.edges.files.context_files import measure_context, read_ignore_rules
@@ -97,6 +98,14 @@ def venv(*, peak_ms: int | None) -> Evidence:
     )
 
 
+def copied(folder: str, *files: str) -> Evidence:
+    """A folder with installed packages that comes from another stage."""
+    return evidence(
+        f"FROM debian:12 AS builder\nRUN install\nFROM debian:12\nCOPY --from=builder {folder} {folder}\n",
+        {4: dict.fromkeys(files, 50 * MB)},
+    )
+
+
 def peak(command: str, *, temporary: int, kept: int = 20 * MB) -> Evidence:
     """One RUN that keeps and gives back so much, on a base of 100 MB."""
     top = 100 * MB + kept + temporary
@@ -152,6 +161,21 @@ CASES: dict[str, Callable[[], Evidence]] = {
     "npm, moved": lambda: one_run("npm ci --cache /c", {"c/_cacache/content-v2/x": 9 * MB}),
     "yarn": lambda: one_run("yarn install", {"srv/.yarn/cache/x.zip": 9 * MB, "srv/yarn.lock": 9}),
     "apk": lambda: one_run("apk add curl", {"var/cache/apk/APKINDEX.1.tar.gz": 2 * MB}),
+    "apt in a script": lambda: evidence(
+        "FROM debian:12\nRUN <<EOF\napt-get update\napt-get install -y curl\nEOF\n", {2: LISTS}
+    ),
+    "uv, of another user and whole": lambda: one_run("uv sync", {"home/app/.cache/uv/wheels-v5/pypi/x": 9 * MB}),
+    "conda, of a user": lambda: one_run("micromamba install x", {"home/app/.conda/pkgs/x.conda": 9 * MB}),
+    "poetry, beside its environments": lambda: one_run(
+        "poetry install",
+        {"root/.cache/pypoetry/artifacts/a/x.whl": 9 * MB, "root/.cache/pypoetry/virtualenvs/x/lib/y.so": 50 * MB},
+    ),
+    "dnf by another name": lambda: one_run("microdnf install -y curl", {"var/cache/yum/x.solv": 9 * MB}),
+    "go": lambda: one_run(
+        "go build", {"root/go/pkg/mod/x@v1/x.go": 5 * MB, "root/.cache/go-build/0a/x-d": 4 * MB, "srv/app": MB}
+    ),
+    "cargo": lambda: one_run("cargo build", {"usr/local/cargo/git/db/x/pack": 9 * MB}),
+    "ccache": lambda: one_run("make", {"root/.cache/ccache/0/x": 9 * MB, "root/.nv/ComputeCache/1/x": 5 * MB}),
     "compiler": lambda: one_run("apt-get install -y build-essential", COMPILER),
     "headers alone": lambda: one_run("apt-get install -y libssl-dev", {"usr/include/openssl/ssl.h": 3 * MB}),
     "weights": lambda: one_run(
@@ -161,6 +185,7 @@ CASES: dict[str, Callable[[], Evidence]] = {
     "weights in a hub's cache": lambda: one_run(
         "python -c 'load()'", {"root/.cache/huggingface/hub/models--a--b/blobs/0af": 50 * MB}
     ),
+    "weights of Ollama": lambda: one_run("ollama pull x", {f"models/blobs/sha256-{'0a' * 32}": 50 * MB}),
     "weights copied": lambda: evidence("FROM debian:12\nCOPY m.onnx /m.onnx\n", {2: {"m.onnx": 5 * MB}}),
     "deleted": lambda: two_steps("RUN fetch", "RUN rm -rf /opt/data", BIG, {"opt/data": None}),
     "deleted, copied before": lambda: two_steps("COPY data /opt/data", "RUN rm /opt/data", BIG, {"opt/data": None}),
@@ -185,6 +210,11 @@ CASES: dict[str, Callable[[], Evidence]] = {
         {f"{PACKAGES}/nvidia/cublas/lib/libcublas.so.12": 90 * MB},
         base={f"{DRIVERS[1:]}/libcublas.so.12.1": 80 * MB, f"{DRIVERS[1:]}/libnpp.so": 9 * MB},
     ),
+    "CUDA twice, wheels anywhere": lambda: one_run(
+        "pip install --target /app torch",
+        {"app/nvidia/cublas/lib/libcublas.so.12": 90 * MB},
+        base={f"{DRIVERS[1:]}/libcublas.so.12.1": 80 * MB},
+    ),
     "static libraries": lambda: one_run("pip install x", {f"{PACKAGES}/x/lib/libx.a": 9 * MB}),
     "test suites": lambda: one_run("pip install x", {f"{PACKAGES}/x/tests/data.py": 9 * MB}),
     "byte code": lambda: one_run("pip install x", {f"{PACKAGES}/x/__pycache__/x.cpython-311.pyc": 9 * MB}),
@@ -192,6 +222,11 @@ CASES: dict[str, Callable[[], Evidence]] = {
     "an environment that comes twice": lambda: folder_twice("opt/a/lib/site-packages/", "opt/b/lib/site-packages/"),
     "a package in two environments": lambda: folder_twice("opt/a/site-packages/x/", "opt/b/site-packages/x/"),
     "venv": lambda: venv(peak_ms=None),
+    "venv, its packages alone": lambda: copied(
+        "/usr/local/lib/python3.11/site-packages", "usr/local/lib/python3.11/site-packages/x.so"
+    ),
+    "venv, a user's packages": lambda: copied("/root/.local", "root/.local/lib/python3.11/site-packages/x.so"),
+    "venv, in a folder": lambda: copied("/app", "app/.venv/lib/python3.11/site-packages/x.so", "app/.venv/pyvenv.cfg"),
     "venv at the peak": lambda: venv(peak_ms=2500),
     "venv before the peak": lambda: venv(peak_ms=3500),
     "temporary files of pip": lambda: peak("pip install torch", temporary=80 * MB),
@@ -337,6 +372,35 @@ def test_caches_of_other_managers(manager: str) -> None:
     (one,) = found(one_run("x", {OTHER_CACHES[manager]: 9 * MB}))
     assert (one.rule, one.bytes, one.line) == ("package-caches", 9 * MB, 2)
     assert one.message.startswith(f"{manager} leaves its cache behind `RUN x`: 9.00 MB in /")
+
+
+def test_copies_of_what_lies_in_a_cache_are_no_finding_beside_the_cache() -> None:
+    """As uv installs where it cannot link."""
+    cache = "home/app/.cache/uv/archive-v0/x/"
+    assert {one.rule for one in found(folder_twice(cache, "srv/e/lib/"))} == {"package-caches"}
+
+
+def test_a_mounted_cache_belongs_to_the_user_whose_it_is() -> None:
+    given = one_run("pip install x", {"home/app/.cache/pip/http-v2/x": 9 * MB})
+    assert given.image is not None
+    base, own = given.image.layers
+    layers = (base, replace(own, entries=tuple(entry._replace(uid=1000) for entry in own.entries)))
+    (one,) = found(replace(given, image=replace(given.image, layers=layers)))
+    mount = "RUN --mount=type=cache,target=/home/app/.cache/pip,uid=1000"
+    assert one.mend == f"Install with `pip install --no-cache-dir`, or mount the cache: {mount}"
+
+
+def test_what_is_linked_to_from_outside_of_a_cache_stays_without_it() -> None:
+    """As uv and pnpm install: the cache's names come first, and so carry the bytes."""
+    cache, inside = "root/.cache/uv/archive-v0/x", "root/.cache/uv/wheels-v5/pypi/x"
+    given = one_run("uv pip install --system x", {f"{cache}/a.so": 50 * MB, f"{cache}/b.so": 9 * MB})
+    assert given.image is not None
+    base, own = given.image.layers
+    links = (Entry(f"{inside}/b.so", Kind.FILE, same_as=f"{cache}/b.so"),)
+    links += (Entry("usr/lib/python3/site-packages/a.so", Kind.FILE, same_as=f"{cache}/a.so"),)
+    layers = (base, replace(own, entries=(*own.entries, *links)))
+    (one,) = found(replace(given, image=replace(given.image, layers=layers)))
+    assert (one.rule, one.bytes) == ("package-caches", 9 * MB)
 
 
 @pytest.mark.parametrize(

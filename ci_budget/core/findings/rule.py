@@ -247,8 +247,19 @@ def make_finding(
         file=evidence.plan.file if evidence.plan is not None and place.line is not None else None,
         line=place.line,
         message=one_line(message),
-        mend=mend,
+        mend=_as_line(mend) if _is_script(evidence.instruction(place)) else mend,
     )
+
+
+def _is_script(instruction: Instruction | None) -> bool:
+    """Whether a RUN is a heredoc and nothing else, where `&&` cannot begin a line."""
+    if instruction is None or instruction.command != "run" or not instruction.heredocs:
+        return False
+    return " ".join(instruction.arguments).startswith("<<")
+
+
+def _as_line(mend: str) -> str:
+    return mend.replace("End this RUN with: && ", "End this RUN's script with the line: ")
 
 
 def weigh(size: int | None, whole: int) -> Literal["warning", "note"]:

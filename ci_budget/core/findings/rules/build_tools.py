@@ -16,7 +16,7 @@ _TRIPLET = r"(?:[a-z0-9_]+-(?:linux|alpine-linux|redhat-linux)-[a-z0-9]+-)?"
 _COMPILER = re.compile(
     r"^usr/lib(?:exec|64)?/gcc/|^usr/lib/llvm-[0-9]+/(?:bin|lib/clang)/"
     rf"|^usr/(?:local/)?bin/{_TRIPLET}(?:gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|gfortran|rustc|cargo|go)(?:-[0-9.]+)?$"
-    r"|^usr/local/(?:go|cargo|rustup)/"
+    r"|^usr/local/(?:go|cargo/(?!registry/|git/)|rustup)/"
 )
 _AROUND = re.compile(
     rf"^usr/(?:local/)?bin/{_TRIPLET}(?:as|ld|ld\.bfd|ld\.gold|gold|dwp|gprof|nm|objcopy|objdump|ranlib|readelf|strip"

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ci_budget.core.findings.rule import LEAST, Evidence, Place, Rule, count_files, make_finding, name_some
+from ci_budget.core.findings.rules.package_caches import within_cache
 from ci_budget.core.findings.rules.packaged import packaged_together
 from ci_budget.core.layers.model import Kind
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
 
-_WHEEL = re.compile(r"(?:site-packages|dist-packages)/nvidia/(?:.*/)?(lib[A-Za-z0-9_]+)\.so[^/]*$")
+# wherever they were installed to: `pip install --target /opt/app` as well
+_WHEEL = re.compile(r"(?:^|/)nvidia/[^/]+/(?:.*/)?(lib[A-Za-z0-9_]+)\.so[^/]*$")
 _THEIRS = 50_000_000
 _SYSTEM = re.compile(r"^(?:usr/local/cuda[^/]*|usr/lib)/(?:.*/)?(lib[A-Za-z0-9_]+)\.so[^/]*$")
 
@@ -32,8 +34,12 @@ def _find_same(evidence: Evidence) -> Iterator[Finding]:
     own |= _folder_layers(evidence, [path for path in wanted if path.endswith("/")])
     held: dict[int, list[tuple[int, str, str, int]]] = {}
     for same in evidence.inventory.same_content:
-        # kept is one copy, of the base image if it has one, else the first that was written
-        paths = sorted(same.paths, key=lambda path: (own.get(path, -1), path))
+        # kept is one copy, of the base image if it has one, else the first that was written; of caches nothing is
+        paths = sorted(
+            (path for path in same.paths if not within_cache(path)), key=lambda path: (own.get(path, -1), path)
+        )
+        if len(paths) < 2:
+            continue
         first = paths[0].rstrip("/")
         for path in paths[1:]:
             # what two packages bring alike is theirs, unless it is worth to install one of them otherwise

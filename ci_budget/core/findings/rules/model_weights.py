@@ -25,6 +25,8 @@ _HUBS = re.compile(
     r"|hub/models--[^/]+/blobs|models--[^/]+/(?:blobs|snapshots)|\.local/share/tts|\.cache/(?:whisper|suno|clip)"
     r"|\.ollama/models|nltk_data|\.cache/modelscope)/"
 )
+_BLOBS = re.compile(r"(?:^|/)blobs/sha256-[0-9a-f]{64}$")  # Ollama's, wherever OLLAMA_MODELS is
+_STORED = re.compile(r"(?:^|/)(?:models--[^/]+|blobs)(?:/|$)")  # below the folder that a hub keeps
 # what comes inside of a package belongs to that package
 _PACKAGED = re.compile(r"(?:^|/)(?:site-packages|dist-packages|node_modules)/")
 
@@ -40,7 +42,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
         here = sorted((file for file in weights if file.layer == group.layer), key=lambda file: -file.size)
         came = "are copied into the image" if _copies(place.command) else "are fetched in the build"
         names = name_some([f"/{file.path}" for file in here])
-        folder = f"/{here[0].path.rpartition('/')[0] or 'models'}"
+        folder = f"/{_STORED.split(here[0].path.rpartition('/')[0])[0] or 'models'}"
         yield make_finding(
             evidence,
             RULE.name,
@@ -55,7 +57,11 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
 def _is_weights(path: str) -> bool:
     _, dot, ending = path.rpartition(".")
     ending = ending.lower()
-    return (bool(dot) and ending in _WEIGHTS) or (ending in _PERHAPS and _NAMED_WEIGHTS.search(path) is not None)
+    return (
+        (bool(dot) and ending in _WEIGHTS)
+        or (ending in _PERHAPS and _NAMED_WEIGHTS.search(path) is not None)
+        or ("/sha256-" in path and _BLOBS.search(path) is not None)
+    )
 
 
 def _copies(command: str) -> bool:

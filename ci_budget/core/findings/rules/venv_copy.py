@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from ci_budget.core.dockerfile.instructions import Instruction
 from ci_budget.core.findings.rule import LEAST, Evidence, Place, Rule, make_finding
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
 
-_ENVIRONMENT = re.compile(r"(?:^|/)(?:site-packages|dist-packages)/")
+_PACKAGES = re.compile(r"(?:^|/)(?:site-packages|dist-packages)/")
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
@@ -21,11 +23,10 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
         origin = _origin(instruction) if instruction is not None else None
         if origin is None or instruction is None or size < LEAST or not _counts_at_peak(evidence, place):
             continue
-        if not any(file.layer == layer for file in evidence.within(_ENVIRONMENT.search)) and not any(
-            file.layer == layer for file in evidence.ending_in("/pyvenv.cfg")
-        ):
+        installed = chain(evidence.within(_PACKAGES.search), evidence.ending_in("/pyvenv.cfg"))
+        found = [file.path for file in installed if file.layer == layer]
+        if not found:
             continue
-        target = instruction.arguments[-1]
         peak = evidence.report.metrics.peak_disk
         yield make_finding(
             evidence,
@@ -36,9 +37,18 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
             message=f"{place.step} holds {format_size(size)} of installed packages twice at the peak: in the stage "
             f"{origin} and here.",
             mend=f"Let {origin} only make wheels (pip wheel -w /wheels PACKAGES), and install them here: RUN "
-            f"--mount=type=bind,from={origin},source=/wheels,target=/wheels python3 -m venv {target} && "
-            f"{target.rstrip('/')}/bin/pip install --no-cache-dir --no-index --find-links /wheels PACKAGES",
+            f"--mount=type=bind,from={origin},source=/wheels,target=/wheels {_installer(found)} --no-cache-dir "
+            "--no-index --find-links /wheels PACKAGES",
         )
+
+
+def _installer(files: Sequence[str]) -> str:
+    """What installs packages where these files lie: a virtual environment, a user's folder, or the system's."""
+    top = next((path.removesuffix("pyvenv.cfg") for path in files if path.endswith("pyvenv.cfg")), None)
+    if top is not None:
+        folder = shlex.quote(f"/{top.rstrip('/')}")
+        return f"python3 -m venv {folder} && {folder}/bin/pip install"
+    return "python3 -m pip install --user" if all("/.local/" in path for path in files) else "python3 -m pip install"
 
 
 def _origin(instruction: Instruction) -> str | None:
