@@ -177,6 +177,10 @@ CASES: dict[str, Callable[[], Evidence]] = {
     "cargo": lambda: one_run("cargo build", {"usr/local/cargo/git/db/x/pack": 9 * MB}),
     "ccache": lambda: one_run("make", {"root/.cache/ccache/0/x": 9 * MB, "root/.nv/ComputeCache/1/x": 5 * MB}),
     "compiler": lambda: one_run("apt-get install -y build-essential", COMPILER),
+    "compiler, by name": lambda: one_run(
+        "apt-get update && apt-get install -y gcc libc6-dev:amd64 curl cmake=3.1 && make", COMPILER
+    ),
+    "compiler of Alpine": lambda: one_run("apk add --no-cache build-base curl && make", COMPILER),
     "headers alone": lambda: one_run("apt-get install -y libssl-dev", {"usr/include/openssl/ssl.h": 3 * MB}),
     "weights": lambda: one_run(
         "python download_models.py",
@@ -188,6 +192,15 @@ CASES: dict[str, Callable[[], Evidence]] = {
     "weights of Ollama": lambda: one_run("ollama pull x", {f"models/blobs/sha256-{'0a' * 32}": 50 * MB}),
     "weights copied": lambda: evidence("FROM debian:12\nCOPY m.onnx /m.onnx\n", {2: {"m.onnx": 5 * MB}}),
     "deleted": lambda: two_steps("RUN fetch", "RUN rm -rf /opt/data", BIG, {"opt/data": None}),
+    "apt: lists deleted in a step of their own": lambda: two_steps(
+        "RUN apt-get update", "RUN rm -rf /var/lib/apt/lists/*", LISTS, dict.fromkeys(LISTS)
+    ),
+    "deleted by the step that needs it": lambda: two_steps(
+        "RUN fetch", "RUN unpack /opt/data && rm /opt/data", BIG, {"opt/data": None}
+    ),
+    "deleted steps later": lambda: evidence(
+        "FROM debian:12\nRUN fetch\nRUN unpack\nRUN rm /opt/data\n", {2: BIG, 3: {"opt/y": 9}, 4: {"opt/data": None}}
+    ),
     "deleted, copied before": lambda: two_steps("COPY data /opt/data", "RUN rm /opt/data", BIG, {"opt/data": None}),
     "moved in a later step": lambda: two_steps(
         "COPY data /opt/data", "RUN mv /opt/data /srv", BIG, {"opt/data": None, "srv/data": 60 * MB}

@@ -9,30 +9,36 @@ from ci_budget.core.findings.rule import Evidence, Rule, by_layer, make_finding,
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
 
-_LISTS = "var/lib/apt/lists/"
+LISTS = "var/lib/apt/lists/"
 _CACHE = "var/cache/apt/"
 _INSTALLS = re.compile(r"\bapt(?:-get)?\b[^;&|]*\b(?:install|build-dep|upgrade|dist-upgrade|full-upgrade)\b")
+JOIN_UPDATE = (
+    "Put the update into the RUN that installs, and end that one with the clean-up: RUN apt-get update && "
+    "apt-get install -y --no-install-recommends PACKAGES && rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
+)
+
+
+def installs(command: str) -> bool:
+    """Whether a command installs packages with apt; one that does not may only fetch lists for a later one."""
+    return _INSTALLS.search(command) is not None
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
-    files = list(evidence.within(lambda folder: folder.startswith((_LISTS, _CACHE))))
+    files = list(evidence.within(lambda folder: folder.startswith((LISTS, _CACHE))))
     sizes: dict[tuple[int, str], int] = {}
     for file in files:
-        part = _LISTS if file.path.startswith(_LISTS) else _CACHE
+        part = LISTS if file.path.startswith(LISTS) else _CACHE
         sizes[file.layer, part] = sizes.get((file.layer, part), 0) + file.size
     for group in by_layer(files):
         place = evidence.place(group.layer)
         parts = {
-            "package lists": sizes.get((group.layer, _LISTS), 0),
+            "package lists": sizes.get((group.layer, LISTS), 0),
             "archives and caches": sizes.get((group.layer, _CACHE), 0),
         }
         said = " and ".join(f"{format_size(size)} of {name}" for name, size in parts.items() if size)
         text = shell_text(evidence.instruction(place))
-        if text and not _INSTALLS.search(text):
-            mend = (
-                "Put the update into the RUN that installs, and end that one with the clean-up: RUN apt-get update && "
-                "apt-get install -y --no-install-recommends PACKAGES && rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
-            )
+        if text and not installs(text):
+            mend = JOIN_UPDATE
         else:
             mend = "End this RUN with: && rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
         yield make_finding(

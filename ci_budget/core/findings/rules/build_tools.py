@@ -27,6 +27,15 @@ _AROUND = re.compile(
 )
 _ELSE = ("usr/local/lib/", "usr/lib/python", "usr/share/doc/", "usr/share/locale/", "usr/share/man/")  # of no pattern
 _HEADERS = re.compile(r"^usr/(?:local/)?include/")
+_INSTALLERS = (
+    (re.compile(r"\bapt(?:-get)?\b[^;&|]*?\binstall\b([^;&|]*)"), "apt-get purge -y --auto-remove"),
+    (re.compile(r"\bapk\b[^;&|]*?\badd\b([^;&|]*)"), "apk del"),
+    (re.compile(r"\b(?:dnf|yum|microdnf)\b[^;&|]*?\binstall\b([^;&|]*)"), "dnf remove -y"),
+)
+_TOOLS = re.compile(
+    r"build-essential|build-base|(?:gcc|g\+\+|gfortran|clang|llvm|binutils|golang|rustc|cpp|make)(?:-[a-z0-9.+-]+)?"
+    r"|go|cargo|rust|cmake|ninja-build|ninja|meson|autoconf|automake|libtool|bison|flex|nasm|yasm|pkg-config|[a-z0-9.+-]+-dev(?:el)?"
+)
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
@@ -53,8 +62,18 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
             message=f"{what}: {format_size(group.size)}{most}, by {place.step}, the largest /{group.largest}.",
             mend=f"Build in a stage of its own (FROM {evidence.base} AS builder), and take over "
             "only what it made: COPY --from=builder /opt/app /opt/app. Where a single RUN needs them, remove them in "
-            "that RUN: && apt-get purge -y --auto-remove build-essential",
+            f"that RUN{_removal(place.command)}",
         )
+
+
+def _removal(command: str) -> str:
+    """`: && apt-get purge …` for the build tools that a command installs by name; a full stop where it names none."""
+    for installs, removes in _INSTALLERS:
+        words = [word for found in installs.finditer(command) for word in found[1].split()]
+        tools = [name for word in words if _TOOLS.fullmatch(name := re.split(r"[=:]", word)[0])]
+        if tools:
+            return f": && {removes} {' '.join(dict.fromkeys(tools))}"
+    return "."
 
 
 RULE = Rule(name="build-tools", find=_find)

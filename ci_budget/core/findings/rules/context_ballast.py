@@ -42,8 +42,9 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
             f"{format_size(size)} of the context's {format_size(use.measure.size)} are of no use to the build: "
             f"{named}{more}."
         ),
+        # the line break comes first: the file's last line may lack its own
         mend=one_line(
-            f"printf '%s\\n' {patterns} >> {shlex.quote(use.ignore_file)}; or let "
+            f"printf '\\n%s' {patterns} >> {shlex.quote(use.ignore_file)}; or let "
             f"`ci-budget explain {evidence.report.name} --fix-ignore` write {every}."
         ),
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ci_budget.core.findings.rule import LEAST, Evidence, Rule, make_finding, name_some
+from ci_budget.core.findings.rules.apt_leftovers import JOIN_UPDATE, LISTS, installs
 from ci_budget.core.layers.waste import WastedPath
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
@@ -36,11 +37,11 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
             size=size,
             message=f"{place.step} deletes {format_size(size)} that {writer.step}{where} wrote; the layer below keeps "
             f"them: {names}.",
-            mend=_mend(evidence, hid=hid, wrote=wrote),
+            mend=_mend(evidence, items, hid=hid, wrote=wrote),
         )
 
 
-def _mend(evidence: Evidence, *, hid: int, wrote: int) -> str:
+def _mend(evidence: Evidence, items: Sequence[WastedPath], *, hid: int, wrote: int) -> str:
     writer, place = evidence.place(wrote), evidence.place(hid)
     if _MOVES.search(place.command):
         return "Put the files where they are to lie at once, instead of moving them in a later step."
@@ -49,9 +50,15 @@ def _mend(evidence: Evidence, *, hid: int, wrote: int) -> str:
             "Do not copy what is deleted again: mount it for the step that needs it, "
             "RUN --mount=type=bind,source=SOURCE,target=TARGET ..., or name it in the ignore file."
         )
-    at = f" of line {writer.line}" if writer.line is not None else f" {writer.step}"
+    if all(item.path.startswith(LISTS) for item in items) and not installs(writer.command):
+        return JOIN_UPDATE
     command = " ".join(place.command.split()).removeprefix("RUN ")
-    done = f": && {command}" if len(command) <= 120 and _ONLY_DELETES.fullmatch(command) else "."
+    if hid != wrote + 1 or not _ONLY_DELETES.fullmatch(command):  # a step from there to here may need them
+        first = f"line {writer.line}" if writer.line is not None else writer.step
+        last = f"line {place.line}" if place.line is not None else place.step
+        return f"Write, use and delete them in one RUN: join the steps from {first} to {last}."
+    at = f" of line {writer.line}" if writer.line is not None else f" {writer.step}"
+    done = f": && {command}" if len(command) <= 120 else "."
     return f"Delete in the step that writes: end the RUN{at} with the deletion{done}"
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 
 from ci_budget.core.findings.rule import Evidence, OwnFile, Rule, by_layer, make_finding, name_some
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
 
+_MOST_FOLDERS = 4
 _WEIGHTS = frozenset((
     "safetensors", "gguf", "ggml", "ckpt", "pth", "pt", "onnx", "tflite", "nemo", "engine", "keras", "joblib",
     "pdparams", "pdiparams", "caffemodel", "mlmodel", "llamafile", "ptl",
@@ -42,7 +44,8 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
         here = sorted((file for file in weights if file.layer == group.layer), key=lambda file: -file.size)
         came = "are copied into the image" if _copies(place.command) else "are fetched in the build"
         names = name_some([f"/{file.path}" for file in here])
-        folder = f"/{_STORED.split(here[0].path.rpartition('/')[0])[0] or 'models'}"
+        folders = dict.fromkeys(_STORED.split(file.path.rpartition("/")[0])[0] or "models" for file in here)
+        volumes = " ".join(shlex.quote(f"/{folder}") for folder in list(folders)[:_MOST_FOLDERS])
         yield make_finding(
             evidence,
             RULE.name,
@@ -50,7 +53,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
             size=group.size,
             message=f"Model weights {came}: {format_size(group.size)} by {place.step}: {names}.",
             mend="Fetch them at run time onto a volume instead: take this step out, declare "
-            f"VOLUME {folder}, and download there when the container first starts.",
+            f"VOLUME {volumes}, and download there when the container first starts.",
         )
 
 
