@@ -137,7 +137,7 @@ class _Session:
             if failure is None and smoke is not None and not smoke.passed:
                 failure = Failure(kind="smoke", message=prepared.redact(smoke.message))
             report = self._report(recording, failure, built, smoke, (buildkit(), self.buildx.version()))
-            report, inventory = complete_report(report, prepared, contents)
+            report, inventory = complete_report(report, prepared, contents, built)
             if inventory is not None:
                 self.bench.keep_inventory(inventory)
             if failure is None:

@@ -91,3 +91,35 @@ def test_a_pull_request_against_the_committed_inventory(repository: Repository) 
     ]
     assert "why: image_size +7.10 MB: +5.00 MB /more (new, this change, line 5)" in checked.words
     assert "What changed in the image (this change +5.00 MB, dependency drift +2.10 MB):" in checked.words
+
+
+BUILDER = """\
+FROM test/busybox AS builder
+RUN echo a > /a
+RUN mkdir /out && head -c 2000000 /dev/urandom > /out/tool
+RUN echo b > /b
+FROM test/busybox
+COPY --from=builder /out /opt
+"""
+
+
+def test_growth_in_a_builder_stage_is_told_by_the_step_that_made_it(repository: Repository) -> None:
+    project = repository.project
+    project.write(BUILDER)
+    repository.commit("base")
+    grown = BUILDER.replace("> /out/tool", "> /out/tool && head -c 5000000 /dev/urandom > /out/debug")
+    (project.folder / "Dockerfile").write_text(grown)
+
+    done = project.check("--against", "main")
+
+    assert done.exit_code == 1, done.stdout + done.stderr
+    (found,) = done.image["contributors"]
+    assert (found["kind"], found["name"], found["delta"], found["line"]) == ("this-change", "/opt/debug", 5_000_000, 6)
+    assert found["cause"] == {
+        "stage": "builder", "line": 3, "command": "RUN", "change": "changed", "after": None, "delta": 5_000_000
+    }  # fmt: skip
+    assert (
+        "why: image_size +5.00 MB: `RUN mkdir /out && head -c 2000000 /dev/urandom > /out/too...` in Dockerfile:3 "
+        "(stage builder) changed and keeps 5.00 MB more: +5.00 MB /opt/debug (new, this change, line 6, by line 3 of "
+        "builder)"
+    ) in done.words

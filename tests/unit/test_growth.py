@@ -266,6 +266,8 @@ class TestComparison:
                     "delta": 1900 * MB,
                     "stage": "app",
                     "line": 11,
+                    "cause": None,
+                    "changed_line": None,
                 }
             ],
         }

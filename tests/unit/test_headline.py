@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ci_budget.core.records.report import (
+    Cause,
     Contributor,
     Failure,
     Finding,
@@ -19,6 +20,7 @@ from ci_budget.core.records.report import (
 )
 from ci_budget.core.render.headline import headline
 from ci_budget.core.render.markdown import render_markdown
+from ci_budget.core.render.remarks import gate_remarks
 from ci_budget.core.render.text import render_text
 from tests.planted.pairs import read_pairs
 from tests.unit.golden_reports import HOSTILE, mixed_report
@@ -182,6 +184,63 @@ CASES: dict[str, tuple[ImageReport, str | None]] = {
 def test_the_line(name: str) -> None:
     given, line = CASES[name]
     assert headline(given) == line
+
+
+def built(**more: Any) -> Contributor:
+    """What a COPY in line 9 brings of what the stage builder made in line 5."""
+    cause = {"stage": "builder", "line": 5, "command": "RUN", "change": "changed", "delta": 20 * MB, **more}
+    return contributor(line=9).model_copy(update={"cause": Cause.model_validate(cause)})
+
+
+MAKE = StepReport(name="[builder 3/4] RUN make all", stage="builder", line=5, start_ms=0, end_ms=9)
+COPIED = "+20.0 MB /opt/x (new, this change, line 9, by line 5 of builder)"
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (built(), f"`RUN make all` in Dockerfile:5 (stage builder) changed and keeps 20.0 MB more: {COPIED}"),
+        (built(change="grew"), f"`RUN make all` in Dockerfile:5 (stage builder) keeps 20.0 MB more: {COPIED}"),
+        (built(change="new"), f"`RUN make all` in Dockerfile:5 (stage builder) is new and keeps 20.0 MB: {COPIED}"),
+        (
+            built(command="ARG", line=4, change="given", delta=None),
+            "the ARG in Dockerfile:4 (stage builder) has another value: "
+            "+20.0 MB /opt/x (new, this change, line 9, by line 4 of builder)",
+        ),
+        (
+            built(command="FROM", line=2, change="given", delta=20 * MB),
+            "the FROM in Dockerfile:2 (stage builder) names another image and brings 20.0 MB more: "
+            "+20.0 MB /opt/x (new, this change, line 9, by line 2 of builder)",
+        ),
+        (
+            built(line=None, after=4, change="gone", delta=None),
+            "a RUN behind Dockerfile:4 (stage builder) is gone: "
+            "+20.0 MB /opt/x (new, this change, line 9, by a RUN of builder that is gone)",
+        ),
+        (
+            contributor(line=9).model_copy(update={"changed_line": 4}),
+            "+20.0 MB /opt/x (new, this change, line 9, after a change in line 4)",
+        ),
+    ],
+)
+def test_the_instruction_that_is_behind_it(found: Contributor, line: str) -> None:
+    given = image(image_size=metric(20 * MB), contributors=[found]).model_copy(update={"steps": [MAKE]})
+    assert headline(given) == f"image_size +20.0 MB: {line}"
+
+
+def test_it_stands_before_a_finding() -> None:
+    given = image(image_size=metric(20 * MB), contributors=[built()], findings=[finding(line=9)])
+    assert headline(given.model_copy(update={"steps": [MAKE]})) == (
+        "image_size +20.0 MB: `RUN make all` in Dockerfile:5 (stage builder) changed and keeps 20.0 MB more: "
+        "apt-leftovers, 20.0 MB (Dockerfile:9): apt-leftovers says."
+    )
+
+
+def test_the_annotation_stands_at_its_line() -> None:
+    grown = {**metric(20 * MB), "gated": True}
+    given = image(image_size=grown, contributors=[built(), contributor("/y", 15 * MB, 9)])
+    report = mixed_report().model_copy(update={"images": [given]})
+    assert [one.line for one in gate_remarks(report)] == [5]
 
 
 def test_a_peak_that_is_not_in_the_image_is_told_by_its_step() -> None:

@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
     ("file", "reached"),
     [
         ("README", set()),
-        ("requirements.txt", {3, 4, 7, 8, 9, 10, 11}),
+        ("requirements.txt", {3, 4, 7, 9, 10, 11}),
         ("src/app.py", {8, 9, 10, 11}),
         ("tools/build", {9, 10, 11}),
     ],
@@ -74,10 +74,10 @@ def test_a_changed_file_reaches_what_reads_it_and_what_follows(folder: Path, fil
 @pytest.mark.parametrize(
     ("old", "new", "reached"),
     [
-        ("FROM python:3.11 AS", "FROM python:3.12 AS", {1, 2, 3, 4, 7, 8, 9, 10, 11}),
+        ("FROM python:3.11 AS", "FROM python:3.12 AS", {1, 2, 3, 4, 7, 9, 10, 11}),
         ("FROM python:3.11-slim", "FROM debian", {5, 6, 7, 8, 9, 10, 11}),
-        ("RUN apt-get update", "RUN apt-get upgrade", {6, 7, 8, 9, 10, 11}),
-        ("RUN pip install -r", "RUN pip install --no-cache-dir -r", {4, 7, 8, 9, 10, 11}),
+        ("RUN apt-get update", "RUN apt-get upgrade", {6, 9, 10, 11}),
+        ("RUN pip install -r", "RUN pip install --no-cache-dir -r", {4, 7, 9, 10, 11}),
     ],
 )
 def test_a_changed_text_reaches_what_follows(folder: Path, old: str, new: str, reached: set[int]) -> None:
@@ -88,6 +88,50 @@ def test_a_changed_text_reaches_what_follows(folder: Path, old: str, new: str, r
 def test_an_argument_reaches_where_it_is_declared(folder: Path) -> None:
     before, after = keys(folder, arguments={"COMMIT": "a"}), keys(folder, arguments={"COMMIT": "b"})
     assert {line for (stage, line) in before if before[stage, line] != after[stage, line]} == {10, 11}
+
+
+VARIABLES = """\
+ARG VERSION=1
+ARG NAME=tool-$VERSION
+ARG OTHER=1
+FROM debian
+LABEL words=1
+ARG NAME
+RUN fetch
+COPY src /app
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reached"),
+    [
+        ("VERSION=1", "VERSION=2", {6, 7, 8}),
+        ("OTHER=1", "OTHER=2", set()),
+        ("words=1", "words=2", {5}),
+    ],
+)
+def test_what_a_later_step_can_see(folder: Path, old: str, new: str, reached: set[int]) -> None:
+    before, after = keys(folder, VARIABLES), keys(folder, VARIABLES.replace(old, new))
+    assert {line for (stage, line) in before if before[stage, line] != after[stage, line]} == reached
+    given = keys(folder, VARIABLES, {old.partition("=")[0]: "9"})
+    assert {line for (stage, line) in before if before[stage, line] != given[stage, line]} == reached - {5}
+
+
+def test_what_each_instruction_is_and_takes_from(folder: Path) -> None:
+    parsed = parse_dockerfile(DOCKERFILE.replace("--from=builder", "--from=alpine").encode(), "Dockerfile")
+    plan = plan_stages(parsed, target=None, build_args={}, platform="linux/amd64", build_contexts=())
+    measure = measure_context(folder, IgnoreRules())
+    inputs = Inputs(measure=measure, contents=hash_contents(folder, measure) or {}, arguments={})
+    found = key_instructions(describe_instructions(parsed), parsed, plan, inputs)
+    assert [(one.line, one.command, one.sources, one.images) for one in found if one.own_sha256] == [
+        (5, "FROM", [], ["docker.io/library/python:3.11-slim"]),
+        (6, "RUN", [], []),
+        (7, "COPY", [], ["docker.io/library/alpine:latest"]),
+        (8, "COPY", [], []),
+        (9, "RUN", [], []),
+        (10, "ARG", [], []),
+        (11, "RUN", [], []),
+    ]
 
 
 def test_the_hash_of_a_context(folder: Path) -> None:

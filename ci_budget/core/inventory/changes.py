@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ci_budget.core.inventory.causes import Causes
 from ci_budget.core.inventory.model import Inventory, PackageRecord
 from ci_budget.core.inventory.origins import Group, Origins, Place
 from ci_budget.core.inventory.trees import Change, Listing, Tree, compare_trees
@@ -28,12 +29,14 @@ def compare(before: Inventory, after: Inventory) -> list[Contributor]:
 
     The deltas add up to `after.size - before.size`. `kind` is `base-drift` (another image under the same FROM),
     `dependency-drift` (other content from the same Dockerfile text and the same files) or `this-change`. `line` is
-    the line in the Dockerfile of `after`. `before` or `after` is None for what is not there on that side.
+    the line in the Dockerfile of `after`, `cause` the other instruction that is behind it, where that is certain.
+    `before` or `after` is None for what is not there on that side.
     """
     origins = Origins(before, after)
     hidden = _newly_hidden(before, after, origins)
     packages, hidden = _less_what_is_hidden(list(_packages(before, after, origins)), hidden)
     found = [*packages, *_paths(before, after, origins), *_written_again(hidden, before, after, origins)]
+    found = _with_causes(found, Causes(before, after))
     total = after.size - before.size
     least = max(_LEAST, max((abs(item.delta) for item in found), default=0) // _SHARE)
     named = [item for item in found if abs(item.delta) >= least and item.name != REST]
@@ -45,6 +48,25 @@ def compare(before: Inventory, after: Inventory) -> list[Contributor]:
     rest["this-change"] = rest.get("this-change", 0) + total - sum(item.delta for item in found)
     lines = [_rest(kind, delta) for kind, delta in sorted(rest.items()) if delta]
     return kept + sorted(lines, key=lambda item: -abs(item.delta))
+
+
+def _with_causes(found: list[Contributor], causes: Causes) -> list[Contributor]:
+    whole: dict[tuple[str | None, int | None], int] = {}
+    for item in found:
+        whole[item.stage, item.line] = whole.get((item.stage, item.line), 0) + item.delta
+    told = []
+    for item in found:
+        behind = causes.find(item.stage, item.line, item.delta, whole[item.stage, item.line])
+        told.append(
+            item.model_copy(
+                update={
+                    "cause": behind.cause,
+                    "changed_line": behind.changed_line,
+                    "kind": behind.drifted or item.kind,
+                }
+            )
+        )
+    return told
 
 
 def _rest(kind: str, delta: int) -> Contributor:

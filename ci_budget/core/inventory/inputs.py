@@ -7,11 +7,13 @@ its hash is the same came from outside (a package index, another image under the
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ci_budget.core.context.measured import ContextMeasure, chosen_paths
-from ci_budget.core.dockerfile.instructions import Dockerfile, Stage
+from ci_budget.core.dockerfile.instructions import Dockerfile
 from ci_budget.core.inventory.model import InstructionRecord
 from ci_budget.core.stages.plan import ContextSource, EdgeKind, PlannedStage, StagePlan
 
@@ -28,32 +30,61 @@ class Inputs:
     arguments: Mapping[str, str]
 
 
+_METADATA = frozenset(
+    {"cmd", "entrypoint", "expose", "healthcheck", "label", "maintainer", "onbuild", "stopsignal", "volume"}
+)
+"""What no later step can see."""
+_WORD = re.compile(r"\w+")
+_COPIES = frozenset({"add", "copy"})
+_SEEN_BY_COPIES = frozenset({"arg", "env", "workdir"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Keys:
+    """What is found of one instruction; the fields are those of its record."""
+
+    inputs_sha256: str
+    own_sha256: str
+    command: str
+    sources: list[int]
+    images: list[str]
+
+
 def key_instructions(
     records: Sequence[InstructionRecord], dockerfile: Dockerfile, plan: StagePlan, inputs: Inputs
 ) -> list[InstructionRecord]:
-    """The records with `inputs_sha256`, for the stages that the target needs."""
+    """The records with what each is given and where it takes it from, for the stages that the target needs."""
     texts = {(record.stage, record.line): record.text_sha256 for record in records}
-    keys: dict[tuple[str, int], str] = {}
+    found: dict[tuple[str, int], _Keys] = {}
     ends: dict[int, str] = {}
     for stage in plan.order:
-        ends[stage.index] = _key_stage(stage, dockerfile.stages[stage.index], plan, inputs, texts, keys, ends)
-    return [record.model_copy(update={"inputs_sha256": keys.get((record.stage, record.line))}) for record in records]
+        ends[stage.index] = _key_stage(stage, dockerfile, plan, inputs, texts, found, ends)
+    return [
+        record.model_copy(update=vars(found[place]) if (place := (record.stage, record.line)) in found else {})
+        for record in records
+    ]
 
 
 def _key_stage(
     stage: PlannedStage,
-    written: Stage,
+    dockerfile: Dockerfile,
     plan: StagePlan,
     inputs: Inputs,
     texts: Mapping[tuple[str, int], str],
-    keys: dict[tuple[str, int], str],
+    found: dict[tuple[str, int], _Keys],
     ends: Mapping[int, str],
 ) -> str:
-    """The keys of a stage's instructions, put into `keys`; the key of the last one."""
+    """What is found of a stage's instructions, put into `found`; the key of the last one.
+
+    A step reads what all before it left, a COPY or ADD only its sources and, in its words, the variables.
+    """
     base = next((ends.get(edge.source) for edge in stage.edges if edge.kind is EdgeKind.FROM), None)
-    key = _hash(["from", base or stage.image, stage.platform or ""])
-    keys[stage.name, stage.line] = key
-    for step in written.instructions:
+    key = variables = _hash(["from", base or stage.image, stage.platform or ""])
+    own = _hash(["from", stage.image, stage.platform or ""])
+    found[stage.name, stage.line] = _Keys(
+        inputs_sha256=key, own_sha256=own, command="FROM", **_taken(stage, stage.line, plan)
+    )
+    for step in dockerfile.stages[stage.index].instructions:
         sources = [
             source for source in plan.context_sources if (source.stage_index, source.line) == (stage.index, step.line)
         ]
@@ -62,20 +93,59 @@ def _key_stage(
             for edge in stage.edges
             if edge.line == step.line and edge.kind is not EdgeKind.FROM
         ]
-        text = texts.get((stage.name, step.line), step.original)
-        key = _hash([key, text, *used, *_arguments(step.arguments, inputs, step.command)])
-        if sources:
-            key = _hash([key, _hash_files(inputs, sources)])
-        keys[stage.name, step.line] = key
+        own = _hash(
+            [
+                texts.get((stage.name, step.line), step.original),
+                *_arguments(step.arguments, inputs, dockerfile, step.command),
+                *([_hash_files(inputs, sources)] if sources else []),
+            ]
+        )
+        given = _hash([variables if step.command in _COPIES else key, own, *used])
+        found[stage.name, step.line] = _Keys(
+            inputs_sha256=given, own_sha256=own, command=step.command.upper(), **_taken(stage, step.line, plan)
+        )
+        if step.command not in _METADATA:
+            key = _hash([key, given])
+        if step.command in _SEEN_BY_COPIES:
+            variables = _hash([variables, own])
     return key
 
 
-def _arguments(words: Iterable[str], inputs: Inputs, command: str) -> list[str]:
-    """The given values of the build arguments that an ARG declares."""
+def _taken(stage: PlannedStage, line: int, plan: StagePlan) -> dict[str, Any]:
+    """The stages, by the lines of their FROMs, and the images from outside that an instruction takes from."""
+    return {
+        "sources": sorted({plan.stages[edge.source].line for edge in stage.edges if edge.line == line}),
+        "images": sorted(
+            {one.reference for one in plan.externals if one.used and (one.stage_index, one.line) == (stage.index, line)}
+        ),
+    }
+
+
+def _arguments(words: Iterable[str], inputs: Inputs, dockerfile: Dockerfile, command: str) -> list[str]:
+    """The values of the build arguments that an ARG declares: as given, or, where it has no default of its own, the
+    text of the ARGs before the first FROM that make it."""
     if command != "arg":
         return []
-    names = [word.partition("=")[0] for word in words]
-    return [f"{name}={inputs.arguments[name]}" for name in names if name in inputs.arguments]
+    found = []
+    for word in words:
+        name, has_default, _ = word.partition("=")
+        if name in inputs.arguments:
+            found.append(f"{name}={inputs.arguments[name]}")
+        elif not has_default:
+            found += _outside(name, inputs, dockerfile)
+    return found
+
+
+def _outside(name: str, inputs: Inputs, dockerfile: Dockerfile) -> list[str]:
+    """The ARGs before the first FROM that the value of `name` is made of, and the given ones among them."""
+    wanted, found = {name}, []
+    for one in reversed(dockerfile.global_arguments):
+        if any(word.partition("=")[0] in wanted for word in one.arguments):
+            wanted |= set(_WORD.findall(one.original))
+            found.append(one.original)
+    if not found:
+        return []
+    return [*found, *(f"{word}={inputs.arguments[word]}" for word in sorted(wanted & inputs.arguments.keys()))]
 
 
 def _hash_files(inputs: Inputs, sources: Sequence[ContextSource]) -> str:

@@ -107,13 +107,21 @@ class InstructionRecord(Stored):
     """An instruction of the Dockerfile as built: its place, and the SHA-256 of its text (heredocs included).
 
     `inputs_sha256`: of all in the revision that it is built from: its text and those before it, the stages and files
-    of the context that they copy or mount, the build arguments. None where that is not known.
+    of the context that they copy or mount, the build arguments; `own_sha256`: of its own text, files and arguments
+    alone. None where that is not known. `command`: as `COPY`. `sources`: the lines of the FROMs whose stages it starts
+    from, copies or mounts; `images`: likewise those from outside. `kept`: bytes of regular files in the layers that it
+    brought to its stage (a FROM: of the image from outside), None where they were not read, or there are none.
     """
 
     stage: Text
     line: Index
     text_sha256: Hash
     inputs_sha256: Hash | None = None
+    own_sha256: Hash | None = None
+    command: Text = ""
+    sources: list[Index] = Field(default_factory=list)
+    images: list[Text] = Field(default_factory=list)
+    kept: Size | None = None
 
 
 class SameContent(Stored):

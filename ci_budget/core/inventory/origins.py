@@ -34,6 +34,12 @@ class Group:
     identical: bool = False
 
 
+def drifted_images(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> set[str]:
+    """Of images from outside, by their names: those that are others now. One whose identity is not known is none."""
+    known = (name for name in before.keys() & after.keys() if before[name] and after[name])
+    return {name for name in known if before[name] != after[name]}
+
+
 class Origins:
     """The steps of two images, paired by their text. Identical steps of one image are paired in their order."""
 
@@ -114,14 +120,25 @@ class Origins:
 
     def _paired_place(self, key: _Key) -> Place:
         layer = self._new.keys[key]
-        kind: Kind = "dependency-drift" if self._same_inputs(key) else "this-change"
+        kind: Kind = "this-change"
+        if self._same_inputs(key):
+            taken = self._new.instruction(layer)
+            drifted = taken is not None and not self._drifted_images.isdisjoint(taken.images)
+            kind = "base-drift" if drifted else "dependency-drift"
         return Place(kind, *self._new.position(layer))
+
+    @cached_property
+    def _drifted_images(self) -> set[str]:
+        """The images from outside that are others under the same name."""
+        sides = ({base.reference: base.image_id for base in one.inventory.bases} for one in (self._old, self._new))
+        return drifted_images(*sides)
 
     def _same_inputs(self, key: _Key) -> bool:
         """Whether the revisions give the same to a step of both: then what it brought has changed elsewhere."""
         old, new = self._old, self._new
         then, now = (side.instruction(side.keys[key]) for side in (old, new))
-        if then is not None and now is not None and then.inputs_sha256 and now.inputs_sha256:
+        alike = then is not None and now is not None and (then.own_sha256 is None) is (now.own_sha256 is None)
+        if alike and then and now and then.inputs_sha256 and now.inputs_sha256:
             return then.inputs_sha256 == now.inputs_sha256
         contexts = old.inventory.context_sha256, new.inventory.context_sha256
         if contexts[0] is not None and contexts[0] == contexts[1]:

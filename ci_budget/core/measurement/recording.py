@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ci_budget.core.layers.model import HistoryStep
 from ci_budget.core.measurement.samples import (
     WIDEST_GAP,
     CeilingContact,
@@ -209,12 +210,16 @@ def _running(steps: Sequence[StepRecord], time: float) -> list[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltStage:
-    """A stage's image as read after the window: bytes of regular files, layers, of which inherited from the base."""
+    """A stage's image as read after the window: bytes of regular files, layers, of which inherited from the base.
+
+    `history` and the bytes of each layer are empty where they were not read."""
 
     image_id: str
     size: int
     layers: int
     inherited: int
+    history: tuple[HistoryStep, ...] = ()
+    layer_sizes: tuple[int, ...] = ()
 
 
 BuiltStages = Mapping[str, BuiltStage]

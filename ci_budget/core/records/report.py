@@ -166,8 +166,28 @@ class Finding(Stored):
     mend: str
 
 
+class Cause(Stored):
+    """An instruction elsewhere that made what another one brought to the image.
+
+    `change`: it is `new`, `changed` or `gone` (then `line` is None, and it stood behind the line `after`), has the same
+    text and was `given` other files or values, or was given the same and `grew`. `delta`: bytes that it keeps in its
+    stage more than before, None where that explains nothing.
+    """
+
+    stage: str
+    line: int | None
+    command: str
+    change: Literal["new", "changed", "gone", "given", "grew"]
+    after: int | None = None
+    delta: int | None = None
+
+
 class Contributor(Stored):
-    """Something that grew or shrank between baseline and now."""
+    """Something that grew or shrank between baseline and now.
+
+    `line`: of the instruction that brought it to the image; `cause`: the one in another stage that made it, where that
+    is certain. `changed_line`: of all that either depends on, the one instruction that changed.
+    """
 
     kind: str
     name: str
@@ -176,6 +196,8 @@ class Contributor(Stored):
     delta: int
     stage: str | None = None
     line: int | None = None
+    cause: Cause | None = None
+    changed_line: int | None = None
 
 
 class Fingerprint(Stored):

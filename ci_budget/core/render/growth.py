@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ci_budget.core.records.report import Contributor
-from ci_budget.core.text.units import format_delta
+from ci_budget.core.records.report import Cause, Contributor
+from ci_budget.core.text.units import format_delta, format_size
 
 _KINDS: Final = {
     "this-change": "this change",
     "dependency-drift": "dependency drift",
     "base-drift": "base image drift",
 }
+
+_BRINGING: Final = ("FROM", "COPY", "ADD")
 
 
 def kind_words(kind: str) -> str:
@@ -21,11 +23,49 @@ def kind_words(kind: str) -> str:
 
 
 def tell_contributor(found: Contributor) -> str:
-    """`+1.90 GB torch 2.13.0 -> 2.14.1 (dependency drift, line 4)`; `new` or `gone` where it has only one side."""
+    """`+1.90 GB torch 2.13.0 -> 2.14.1 (dependency drift, line 4)`; `new` or `gone` where it has only one side; at the
+    end the instruction that is behind it: `by line 2 of builder`."""
     sides = found.before is not None, found.after is not None
     said = [{(False, True): "new", (True, False): "gone"}.get(sides, ""), kind_words(found.kind)]
     said.append(f"line {found.line}" if found.line is not None else "")
+    said.append(_behind(found))
     return f"{format_delta(found.delta, 'bytes')} {found.name} ({', '.join(word for word in said if word)})"
+
+
+def tell_cause(cause: Cause, file: str, text: str = "") -> str:
+    """`RUN make` in Dockerfile:3 (stage builder) changed and keeps 9.00 MB more`; `text`: the instruction, where it is
+    known."""
+    named = f"`{text}`" if text else f"the {cause.command}"
+    if cause.line is None:
+        return f"{_an(cause.command)} behind {file}:{cause.after} (stage {cause.stage}) is gone"
+    done = [_done(cause)] if cause.change != "grew" else []
+    if cause.delta is not None:
+        more = "" if cause.change == "new" else " more" if cause.delta > 0 else " less"
+        verb = "brings" if cause.command in _BRINGING else "keeps"
+        done.append(f"{verb} {format_size(abs(cause.delta))}{more}")
+    return f"{named} in {file}:{cause.line} (stage {cause.stage}) {' and '.join(done)}"
+
+
+def _done(cause: Cause) -> str:
+    if cause.change == "given":
+        return {"ARG": "has another value", "FROM": "names another image"}.get(cause.command, "reads other files")
+    return {"new": "is new"}.get(cause.change, "changed")
+
+
+def _behind(found: Contributor) -> str:
+    said = []
+    if found.cause is not None:
+        gone = f"{_an(found.cause.command)} of {found.cause.stage} that is gone"
+        said.append(
+            f"by line {found.cause.line} of {found.cause.stage}" if found.cause.line is not None else f"by {gone}"
+        )
+    if found.changed_line is not None:
+        said.append(f"after a change in line {found.changed_line}")
+    return " ".join(said)
+
+
+def _an(command: str) -> str:
+    return f"an {command}" if command[:1] in "AE" else f"a {command}"
 
 
 def tell_split(found: Sequence[Contributor]) -> str:

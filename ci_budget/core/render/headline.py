@@ -8,8 +8,8 @@ from typing import Final
 from ci_budget.core.inventory.changes import REST
 from ci_budget.core.inventory.other_changes import WHAT_CHANGED
 from ci_budget.core.records.report import Contributor, Finding, ImageReport, Metric, Verdict
-from ci_budget.core.render.disk_steps import keeping_line, peak_step_lines
-from ci_budget.core.render.growth import tell_changes, tell_contributor
+from ci_budget.core.render.disk_steps import keeping_line, peak_step_lines, step_text
+from ci_budget.core.render.growth import tell_cause, tell_changes, tell_contributor
 from ci_budget.core.text.plain_text import shorten
 from ci_budget.core.text.units import format_delta, format_size, format_value
 
@@ -85,16 +85,26 @@ def _reason(image: ImageReport, name: str, metric: Metric) -> str | None:
         finding = _largest(image.findings, name, contributor)
         weighty = finding is not None and (name in _ABOUT or _explains(finding, name, metric, contributor))
         if finding is not None and weighty:
-            return f"{change}: {_told(finding)}"
+            return f"{change}: {_behind(image, contributor)}{_told(finding)}"
     ran = peak_step_lines(image) if name == "peak_disk" and rising else []
     if ran and abs(sum(one.delta for one in moved)) * _HALF < metric.delta:  # it is not in the image
         return f"{change}: {ran[0][:1].lower()}{ran[0][1:]}"
     if name == "peak_disk" and contributor is None and (kept := keeping_line(image, metric.delta)):
         return f"{change}: {kept}"
     if contributor is not None:
-        return f"{change}: {_tell_parts(moved, contributor, metric.delta)}"
+        return f"{change}: {_behind(image, contributor)}{_tell_parts(moved, contributor, metric.delta)}"
     told = metric.message.partition(WHAT_CHANGED)[2]
     return f"{change}: {told}" if told else None
+
+
+def _behind(image: ImageReport, contributor: Contributor | None) -> str:
+    """The instruction elsewhere that is behind a contributor, before what it brought; empty where none is known."""
+    cause = contributor.cause if contributor is not None else None
+    if cause is None:
+        return ""
+    place = cause.stage, cause.line
+    text = next((step_text(one) for one in image.steps if (one.stage, one.line) == place and one.line), "")
+    return f"{tell_cause(cause, image.dockerfile, text)}: "
 
 
 def _less_what_moved(contributors: Sequence[Contributor]) -> list[Contributor]:

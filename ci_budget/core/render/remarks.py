@@ -131,11 +131,12 @@ def _of_finding(image: ImageReport, finding: Finding) -> Remark:
 
 
 def _grown_line(image: ImageReport, delta: int) -> int | None:
-    """The line of the step that brought most of what moved the same way."""
+    """The line of the step that is behind most of what moved the same way, or brought it."""
     placed: dict[int, int] = {}
     for item in image.contributors:
-        if item.line is not None and item.delta * delta > 0:
-            placed[item.line] = placed.get(item.line, 0) + abs(item.delta)
+        line = item.cause.line if item.cause is not None and item.cause.line is not None else item.line
+        if line is not None and item.delta * delta > 0:
+            placed[line] = placed.get(line, 0) + abs(item.delta)
     return max(placed, key=lambda line: placed[line], default=None)
 
 

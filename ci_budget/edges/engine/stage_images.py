@@ -27,12 +27,13 @@ class StageImages:
         self._layers = EngineLayers(engine)
 
     def read(self, image: str, base_layers: Sequence[str]) -> BuiltStage:
-        """Size and layers of a local image. `base_layers`: diff ids of the external base below it.
+        """Size, layers and history of a local image. `base_layers`: diff ids of the external base below it.
 
         Raises UnmeasuredError when the engine has no such image or its layers cannot be read.
         """
         facts = self._built(image)
-        return _stage(facts, self.size(facts), base_layers)
+        history, sizes = self._layers.steps(facts)
+        return replace(_stage(facts, sum(sizes), base_layers), history=history, layer_sizes=sizes)
 
     def read_contents(
         self, image: str, base_layers: Sequence[str], wanted: Callable[[str], bool]
@@ -44,7 +45,10 @@ class StageImages:
             found = self._layers.read(facts, wanted)
         except UnmeasuredError as error:
             return _stage(facts, self.size(facts), base_layers), error
-        stage = _stage(facts, sum(layer.size for layer in found.layers.layers), base_layers)
+        sizes = tuple(layer.size for layer in found.layers.layers)
+        stage = replace(
+            _stage(facts, sum(sizes), base_layers), history=found.layers.history, layer_sizes=sizes
+        )  # fmt: skip
         return stage, replace(found, layers=replace(found.layers, inherited=stage.inherited))
 
     def size(self, facts: ImageFacts) -> int:

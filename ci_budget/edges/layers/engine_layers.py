@@ -36,6 +36,22 @@ class EngineLayers:
                 return self._folders.measure(facts.layer_folders or ())
         return sum(layer.size for layer in self._saved(facts, lambda _: False).layers.layers)
 
+    def steps(self, facts: ImageFacts) -> tuple[tuple[HistoryStep, ...], tuple[int, ...]]:
+        """The history (empty where only that cannot be read), and the bytes of regular files of each layer.
+
+        Raises UnmeasuredError where the layers cannot be read."""
+        if _has_folders(facts) and facts.layer_folders:
+            with contextlib.suppress(UnmeasuredError):
+                sizes = tuple(self._folders.measure([folder]) for folder in facts.layer_folders)
+                try:
+                    return _stored_config(facts, facts.layer_folders).history, sizes
+                except UnmeasuredError:
+                    return (), sizes
+        if not facts.diff_ids:
+            return (), ()
+        saved = self._saved(facts, lambda _: False).layers
+        return saved.history, tuple(layer.size for layer in saved.layers)
+
     def read(self, facts: ImageFacts, wanted: Callable[[str], bool]) -> ImageContents:
         """The layers, and the content of the files that `wanted` says. Raises UnmeasuredError when neither source
         can be read."""

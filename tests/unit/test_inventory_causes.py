@@ -1,0 +1,251 @@
+"""What is behind a step that grew: an instruction of another stage, or one before it; and where nothing is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ci_budget.core.context.ignore import IgnoreRules
+from ci_budget.core.dockerfile.instructions import parse_dockerfile
+from ci_budget.core.inventory.building import describe_instructions
+from ci_budget.core.inventory.causes import Behind, Causes
+from ci_budget.core.inventory.inputs import Inputs, key_instructions
+from ci_budget.core.inventory.model import BaseRecord, Inventory
+from ci_budget.core.records.report import Contributor
+from ci_budget.core.render.growth import tell_cause, tell_contributor
+from ci_budget.core.stages.planning import plan_stages
+from ci_budget.edges.files.context_files import measure_context
+from ci_budget.edges.files.context_hash import hash_contents
+
+MB = 10**6
+BUILDER = """\
+FROM debian AS builder
+COPY src /src
+RUN make
+FROM debian
+COPY --from=builder /out /opt
+"""
+KEPT = {1: 50, 2: 1, 3: 5}
+
+
+@dataclass(kw_only=True)
+class Side:
+    """A Dockerfile, what each of its lines kept (MB), its files, and the identity of its base."""
+
+    text: str = BUILDER
+    kept: Mapping[int, float] = field(default_factory=lambda: KEPT)
+    files: Mapping[str, str] = field(default_factory=lambda: {"src/a": "1"})
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    base: str = "sha256:one"
+
+    def inventory(self, folder: Path) -> Inventory:
+        folder.mkdir()
+        for name, content in self.files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(content)
+        parsed = parse_dockerfile(self.text.encode(), "Dockerfile")
+        plan = plan_stages(
+            parsed, target=None, build_args=self.arguments, platform="linux/amd64", build_contexts=()
+        )  # fmt: skip
+        measure = measure_context(folder, IgnoreRules())
+        inputs = Inputs(measure=measure, contents=hash_contents(folder, measure) or {}, arguments=self.arguments)
+        records = [
+            one.model_copy(update={"kept": round(self.kept[one.line] * MB) if one.line in self.kept else None})
+            for one in key_instructions(describe_instructions(parsed), parsed, plan, inputs)
+        ]
+        bases = [BaseRecord(reference=one.reference, image_id=self.base) for one in plan.externals]
+        return Inventory(image_id="sha256:any", size=1, instructions=records, bases=bases)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def behind(
+    folder: Path, before: Side, after: Side, delta: float = 9, line: int = 5, whole: float | None = None
+) -> Behind:
+    """What is behind what the last line of the last stage brought."""
+    sides = before.inventory(folder / "before"), after.inventory(folder / "after")
+    stage = next(one.stage for one in sides[1].instructions if one.line == line)
+    return Causes(*sides).find(stage, line, round(delta * MB), round((delta if whole is None else whole) * MB))
+
+
+def told(folder: Path, before: Side, after: Side, delta: float = 9, **more: float | int) -> tuple[str, str]:
+    """The same as the report's first line and its list have it."""
+    found = behind(folder, before, after, delta, **more)  # type: ignore[arg-type]
+    item = Contributor(
+        kind=found.drifted or "this-change", name="/x", before=None, after=None, delta=round(delta * MB),
+        stage="stage-1", line=5, cause=found.cause, changed_line=found.changed_line,
+    )  # fmt: skip
+    return (tell_cause(found.cause, "Dockerfile") if found.cause else "", tell_contributor(item))
+
+
+def test_a_changed_step_of_the_builder(folder: Path) -> None:
+    after = Side(text=BUILDER.replace("make", "make debug"), kept={**KEPT, 3: 14})
+    assert told(folder, Side(), after) == (
+        "the RUN in Dockerfile:3 (stage builder) changed and keeps 9.00 MB more",
+        "+9.00 MB /x (this change, line 5, by line 3 of builder)",
+    )
+
+
+def test_a_step_that_shrank(folder: Path) -> None:
+    after = Side(text=BUILDER.replace("make", "make small"), kept={**KEPT, 3: 1})
+    assert told(folder, Side(), after, -4) == (
+        "the RUN in Dockerfile:3 (stage builder) changed and keeps 4.00 MB less",
+        "-4.00 MB /x (this change, line 5, by line 3 of builder)",
+    )
+
+
+def test_what_fell_where_the_step_keeps_more_altogether(folder: Path) -> None:
+    after = Side(text=BUILDER.replace("make", "make debug"), kept={**KEPT, 3: 14})
+    assert told(folder, Side(), after, -3, whole=9) == (
+        "the RUN in Dockerfile:3 (stage builder) changed",
+        "-3.00 MB /x (this change, line 5, by line 3 of builder)",
+    )
+
+
+def test_a_new_step(folder: Path) -> None:
+    after = Side(text=BUILDER.replace("RUN make\n", "RUN make\nRUN model\n"), kept={**KEPT, 4: 9})
+    assert told(folder, Side(), after, line=6) == (
+        "the RUN in Dockerfile:4 (stage builder) is new and keeps 9.00 MB",
+        "+9.00 MB /x (this change, line 5, by line 4 of builder)",
+    )
+
+
+def test_a_step_that_is_gone(folder: Path) -> None:
+    before = Side(
+        text=BUILDER.replace("RUN make\n", "RUN make\nRUN strip\n"), kept={**KEPT, 3: 14, 4: 5}
+    )  # fmt: skip
+    assert told(folder, before, Side(kept={**KEPT, 3: 14})) == (
+        "a RUN behind Dockerfile:3 (stage builder) is gone",
+        "+9.00 MB /x (this change, line 5, by a RUN of builder that is gone)",
+    )
+
+
+def test_files_that_pass_through_a_step_are_of_the_copy_that_reads_them(folder: Path) -> None:
+    after = Side(files={"src/a": "2"}, kept={**KEPT, 2: 10, 3: 14})
+    assert told(folder, Side(), after) == (
+        "the COPY in Dockerfile:2 (stage builder) reads other files and brings 9.00 MB more",
+        "+9.00 MB /x (this change, line 5, by line 2 of builder)",
+    )
+
+
+def test_a_small_file_that_makes_a_step_write_more(folder: Path) -> None:
+    after = Side(files={"src/a": "2"}, kept={**KEPT, 3: 14})
+    assert told(folder, Side(), after) == (
+        "the RUN in Dockerfile:3 (stage builder) keeps 9.00 MB more",
+        "+9.00 MB /x (this change, line 5, by line 3 of builder after a change in line 2)",
+    )
+
+
+def test_an_argument(folder: Path) -> None:
+    text = BUILDER.replace("COPY src /src", "ARG SIZE")
+    before = Side(text=f"ARG SIZE=1\n{text}", kept={4: 5, 2: 50})
+    after = Side(text=f"ARG SIZE=2\n{text}", kept={4: 14, 2: 50})
+    assert told(folder, before, after, line=6) == (
+        "the RUN in Dockerfile:4 (stage builder) keeps 9.00 MB more",
+        "+9.00 MB /x (this change, line 5, by line 4 of builder after a change in line 3)",
+    )
+
+
+class TestDrift:
+    def test_a_step_that_was_given_the_same(self, folder: Path) -> None:
+        assert told(folder, Side(), Side(kept={**KEPT, 3: 14})) == (
+            "the RUN in Dockerfile:3 (stage builder) keeps 9.00 MB more",
+            "+9.00 MB /x (dependency drift, line 5, by line 3 of builder)",
+        )
+
+    def test_beside_a_change_that_comes_later(self, folder: Path) -> None:
+        text = BUILDER.replace("RUN make\n", "RUN make\nRUN one\n")
+        after = Side(text=text.replace("one", "two"), kept={**KEPT, 3: 14})
+        assert told(folder, Side(text=text), after, line=6) == (
+            "the RUN in Dockerfile:3 (stage builder) keeps 9.00 MB more",
+            "+9.00 MB /x (dependency drift, line 5, by line 3 of builder)",
+        )
+
+    def test_the_base_of_the_builder(self, folder: Path) -> None:
+        after = Side(kept={**KEPT, 1: 59, 3: 14}, base="sha256:two")
+        assert told(folder, Side(), after) == (
+            "the FROM in Dockerfile:1 (stage builder) brings 9.00 MB more",
+            "+9.00 MB /x (base image drift, line 5, by line 1 of builder)",
+        )
+
+
+class TestNothingIsSaid:
+    """Where more than one instruction can be it."""
+
+    @pytest.mark.parametrize(
+        "after",
+        [
+            Side(text=BUILDER.replace("RUN make", "RUN one"), kept={**KEPT, 2: 6, 3: 10}),  # two share it
+            Side(text=BUILDER.replace("RUN make", "RUN one")),  # no step keeps more, but the base is another
+            Side(text=BUILDER.replace("RUN make", "RUN one"), kept={}),  # nobody has read them
+            Side(text=BUILDER.replace("RUN make", "RUN one"), kept={**KEPT, 3: 8}),  # it does not suffice
+            Side(files={"src/a": "2"}, kept={**KEPT, 3: 99}),  # far more than was taken, and another one changed
+            Side(text=BUILDER.replace("/out /opt", "/ /opt"), kept={**KEPT, 3: 99}),  # the COPY itself takes more
+        ],
+    )
+    def test_of_the_builder(self, folder: Path, after: Side) -> None:
+        after.base = "sha256:two"
+        assert behind(folder, Side(), after) == Behind()
+
+    def test_where_a_stage_without_a_name_may_be_another(self, folder: Path) -> None:
+        text = BUILDER.replace(" AS builder", "").replace("--from=builder", "--from=0")
+        more = f"FROM alpine\nRUN echo\n{text.replace('--from=0', '--from=1').replace('make', 'other')}"
+        assert behind(folder, Side(text=text), Side(text=more, kept={5: 14}), line=7) == Behind()
+
+    def test_of_an_older_inventory(self, folder: Path) -> None:
+        sides = [Side(), Side(text=BUILDER.replace("make", "make debug"), kept={**KEPT, 3: 14})]
+        before, after = (side.inventory(folder / str(at)) for at, side in enumerate(sides))
+        old = [one.model_copy(update={"own_sha256": None, "command": ""}) for one in before.instructions]
+        assert Causes(before.model_copy(update={"instructions": old}), after).find("stage-1", 5, MB, MB) == Behind()
+
+
+def test_a_copy_that_is_new_as_well(folder: Path) -> None:
+    text = BUILDER.replace("RUN make\n", "RUN make\nRUN model\n") + "COPY --from=builder /model /model\n"
+    assert told(folder, Side(), Side(text=text, kept={**KEPT, 4: 9}), line=7) == (
+        "the RUN in Dockerfile:4 (stage builder) is new and keeps 9.00 MB",
+        "+9.00 MB /x (this change, line 5, by line 4 of builder)",
+    )
+
+
+def test_of_two_copies_each_has_its_own_stage(folder: Path) -> None:
+    text = "FROM debian AS a\nRUN a\nFROM debian AS b\nRUN b\nFROM debian\nCOPY --from=a /a /\nCOPY --from=b /b /\n"
+    kept = {1: 50, 2: 5, 3: 50, 4: 5}
+    after = Side(text=text.replace("RUN b", "RUN more"), kept={**kept, 4: 14})
+    assert told(folder, Side(text=text, kept=kept), after, line=7)[0] == (
+        "the RUN in Dockerfile:4 (stage b) changed and keeps 9.00 MB more"
+    )
+
+
+def test_a_mount_of_the_builder(folder: Path) -> None:
+    text = BUILDER.replace("COPY --from=builder /out /opt", "RUN --mount=from=builder,target=/b cp -r /b/out /opt")
+    after = Side(text=text.replace("make", "make debug"), kept={**KEPT, 3: 14})
+    assert told(folder, Side(text=text), after)[0] == (
+        "the RUN in Dockerfile:3 (stage builder) changed and keeps 9.00 MB more"
+    )
+
+
+def test_a_step_after_the_only_change_of_its_stage(folder: Path) -> None:
+    text = "FROM debian\nARG SIZE=1\nLABEL a=1\nENV A=1\nRUN make\n"
+    after = text.replace("SIZE=1", "SIZE=2").replace("a=1", "a=2")
+    assert told(folder, Side(text=text, kept={}), Side(text=after, kept={})) == (
+        "",
+        "+9.00 MB /x (this change, line 5, after a change in line 2)",
+    )
+
+
+def test_a_step_after_two_changes(folder: Path) -> None:
+    text = "FROM debian\nARG SIZE=1\nLABEL a=1\nENV A=1\nRUN make\n"
+    after = text.replace("SIZE=1", "SIZE=2").replace("A=1", "A=2")
+    assert behind(folder, Side(text=text, kept={}), Side(text=after, kept={})) == Behind()
+
+
+def test_a_stage_that_is_now_taken_from(folder: Path) -> None:
+    text = "FROM debian AS small\nRUN a\nFROM debian AS full\nRUN b\nFROM small\nRUN c\n"
+    after = Side(text=text.replace("FROM small", "FROM full"), kept={})
+    assert behind(folder, Side(text=text, kept={}), after, line=4) == Behind(changed_line=5)
