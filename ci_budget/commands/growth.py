@@ -8,7 +8,7 @@ from ci_budget.core.inventory.changes import REST, compare
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.inventory.other_changes import WHAT_CHANGED, tell_context, tell_layers
 from ci_budget.core.records.baseline import BaselineEntry, find_entry
-from ci_budget.core.records.report import Contributor, ImageReport, Metric
+from ci_budget.core.records.report import Contributor, ImageReport, Metric, finding_bytes
 from ci_budget.core.text.units import format_size
 from ci_budget.edges.files.baseline_inventories import InventoryPlace, read_baseline_inventory
 from ci_budget.errors import ConfigError, UnmeasuredError
@@ -42,7 +42,19 @@ def explain_growth(
             return judged
         why = "the baseline was recorded without an inventory; the next `ci-budget baseline update` stores one"
         return _noted(judged, f"what changed since the baseline cannot be told: {why}")
-    return _with_contributors(_with_messages(judged, then, now), then, now)
+    return _with_contributors(_with_messages(_with_older_findings(judged, then), then, now), then, now)
+
+
+def _with_older_findings(judged: ImageReport, then: Inventory) -> ImageReport:
+    """What was found before as well is no reason for a change."""
+    if then.finding_bytes is None:
+        return judged
+    sums = finding_bytes(judged.findings)
+    found = [
+        one.model_copy(update={"delta": sums[one.rule] - then.finding_bytes.get(one.rule, 0)})
+        for one in judged.findings
+    ]  # fmt: skip
+    return judged.model_copy(update={"findings": found})
 
 
 def _with_contributors(judged: ImageReport, then: Inventory, now: Inventory) -> ImageReport:

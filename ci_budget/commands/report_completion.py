@@ -16,7 +16,7 @@ from ci_budget.core.inventory.kept_bytes import record_kept
 from ci_budget.core.inventory.model import BaseRecord, Inventory
 from ci_budget.core.layers.places import place_steps
 from ci_budget.core.measurement.recording import BuiltStage
-from ci_budget.core.records.report import Base, ImageReport, Metric, metric_unit
+from ci_budget.core.records.report import Base, ImageReport, Metric, finding_bytes, metric_unit
 from ci_budget.edges.files.context_hash import hash_contents, hash_context
 from ci_budget.edges.layers.image_archives import ImageContents
 from ci_budget.errors import UnmeasuredError
@@ -48,7 +48,7 @@ def complete_report(
     report = add_findings(
         report, prepared, image=evidence.image, waste=evidence.waste, inventory=evidence.inventory
     )  # fmt: skip
-    return report, evidence.inventory
+    return report, evidence.inventory.model_copy(update={"finding_bytes": finding_bytes(report.findings)})
 
 
 def _read_built(

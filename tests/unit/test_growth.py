@@ -15,7 +15,7 @@ from ci_budget.core.inventory.changes import REST, compare
 from ci_budget.core.inventory.model import ContextRecord, FileRecord, Inventories, Inventory
 from ci_budget.core.inventory.storage import render_inventories, render_inventory
 from ci_budget.core.records.baseline import BaselineEntry
-from ci_budget.core.records.report import ContextMetric, ImageReport, LayersMetric, Metric, Metrics
+from ci_budget.core.records.report import ContextMetric, Finding, ImageReport, LayersMetric, Metric, Metrics
 from ci_budget.core.render.comparison import (
     Comparison,
     render_comparison_json,
@@ -115,6 +115,15 @@ class TestExplaining:
             "the next `ci-budget baseline update` stores one"
         ]
         assert explain(tmp_path, judged(tolerance=2 * AFTER.size), inventory=None).notes == [], "nobody asks"
+
+    def test_findings_know_what_was_found_before(self) -> None:
+        finding = Finding(rule="bytecode", severity="note", bytes=7 * MB, message="m", mend="m")
+        image = judged().model_copy(update={"findings": [finding, finding, finding.model_copy(update={"rule": "x"})]})
+        before = BEFORE.model_copy(update={"finding_bytes": {"bytecode": 9 * MB}})
+        found = explain_growth(image, AFTER, baselines=[], places=[], before=before)
+        assert [one.delta for one in found.findings] == [5 * MB, 5 * MB, 7 * MB]
+        unknown = explain_growth(image, AFTER, baselines=[], places=[], before=BEFORE)
+        assert [one.delta for one in unknown.findings] == [None, None, None]
 
     @pytest.mark.parametrize("image", [judged(now=BEFORE.size), measured(metrics=Metrics())])
     def test_nothing_to_tell(self, tmp_path: Path, image: ImageReport) -> None:

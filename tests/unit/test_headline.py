@@ -83,6 +83,19 @@ CASES: dict[str, tuple[ImageReport, str | None]] = {
         image(image_size=metric(20 * MB), findings=[finding(size=900 * MB)], contributors=[contributor()]),
         "image_size +20.0 MB: +20.0 MB /opt/x (new, this change, line 3)",
     ),
+    "nor is one that holds as much as then": (
+        image(image_size=metric(20 * MB), findings=[finding(delta=9 * MB)], contributors=[contributor()]),
+        "image_size +20.0 MB: +20.0 MB /opt/x (new, this change, line 3)",
+    ),
+    "one that holds more": (
+        image(image_size=metric(20 * MB), findings=[finding(delta=10 * MB)], contributors=[contributor()]),
+        "image_size +20.0 MB: apt-leftovers, 20.0 MB (Dockerfile:3): apt-leftovers says.",
+    ),
+    "a package, and the finding about its step": (
+        image(image_size=metric(20 * MB), findings=[finding()], contributors=[contributor("gcc 12")]),
+        "image_size +20.0 MB: +20.0 MB gcc 12 (new, this change, line 3); "
+        "apt-leftovers, 20.0 MB (Dockerfile:3): apt-leftovers says.",
+    ),
     "a small finding is no reason": (
         image(image_size=metric(20 * MB), findings=[finding(size=2 * MB)], contributors=[contributor()]),
         "image_size +20.0 MB: +20.0 MB /opt/x (new, this change, line 3)",
@@ -151,6 +164,20 @@ CASES: dict[str, tuple[ImageReport, str | None]] = {
     "the context": (
         image(context_size=metric(9 * MB), findings=[finding("context-ballast", 9 * MB, None, file=".dockerignore")]),
         "context_size +9.00 MB: context-ballast, 9.00 MB: context-ballast says.",
+    ),
+    "the context, whose ballast was there before": (
+        image(
+            context_size={**metric(9 * MB), "message": "too much; what changed: +9.00 MB src/x (new)"},
+            findings=[finding("context-ballast", 9 * MB, None, file=".dockerignore", delta=0)],
+        ),
+        "context_size +9.00 MB: +9.00 MB src/x (new)",
+    ),
+    "which layers came, before the advice": (
+        image(
+            layers={**metric(1, value=5), "message": "too many; what changed: line 4 brings one (`COPY x /x`)"},
+            findings=[finding("mergeable-steps", 0, 2, severity="note", delta=0)],
+        ),
+        "layers +1: line 4 brings one (`COPY x /x`); mergeable-steps (Dockerfile:2): mergeable-steps says.",
     ),
     "failing before what only rose": (
         image(

@@ -11,7 +11,8 @@ from ci_budget.core.inventory.changes import REST, compare
 from ci_budget.core.inventory.context_record import record_context
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.inventory.other_changes import tell_context, tell_layers
-from ci_budget.core.records.report import Contributor
+from ci_budget.core.records.report import Cause, Contributor
+from ci_budget.core.render.growth import tell_contributor
 from tests.unit.inventory_samples import MB, Image, service
 
 
@@ -232,3 +233,34 @@ def test_which_steps_came_and_went() -> None:
         "line 14 brings one (`RUN make all`), `RUN make` is gone, the base image has 1 more"
     )
     assert tell_layers(before.inventory(), before.inventory()) == ""
+
+
+def known(image: Image) -> Inventory:
+    """With what each instruction is given, as a build leaves it."""
+    found = image.inventory()
+    records = [
+        one.model_copy(update={"own_sha256": one.text_sha256, "command": one.text_sha256.split()[0]})
+        for one in found.instructions
+    ]  # fmt: skip
+    return found.model_copy(update={"instructions": records})
+
+
+def test_what_is_gone_stands_at_the_step_in_the_place_of_its_own() -> None:
+    before = service().step("RUN make all").add("opt/x", 3 * MB).add("opt/junk", 9 * MB).step("COPY a /a")
+    after = service().step("RUN make").add("opt/x", 3 * MB).step("COPY a /a")
+    assert said(compare(known(before), known(after))) == [("this-change", "/opt/junk", -9 * MB, 12)]
+
+
+def test_what_is_gone_with_its_step() -> None:
+    before = service().step("RUN make").add("opt/junk", 9 * MB).step("COPY a /a")
+    (found,) = compare(known(before), known(service().step("COPY a /a")))
+    assert said([found]) == [("this-change", "/opt/junk", -9 * MB, None)]
+    assert found.cause == Cause(stage="app", line=None, command="RUN", change="gone", after=11)
+    assert tell_contributor(found) == "-9.00 MB /opt/junk (gone, this change, by a RUN of app that is gone)"
+
+
+def test_what_is_gone_where_one_step_became_two() -> None:
+    before = service().step("RUN make").add("opt/junk", 9 * MB).step("COPY a /a")
+    after = service().step("RUN one").step("RUN two").step("COPY a /a")
+    (found,) = compare(known(before), known(after))
+    assert (found.line, found.cause) == (None, None)

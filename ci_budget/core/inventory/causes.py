@@ -47,15 +47,22 @@ class _Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class _Move:
-    """An instruction on both sides, or on one. `after`: the line that it stood behind, where it is gone."""
+    """An instruction on both sides, or on one. `after`: the line that it stood behind, where it is gone. `replaced`: it
+    is one of several that stand in the place of more or fewer others."""
 
     old: InstructionRecord | None
     new: InstructionRecord | None
     after: int | None = None
+    replaced: bool = False
 
     @property
     def changed(self) -> bool:
         return self.old is None or self.new is None or self.old.own_sha256 != self.new.own_sha256
+
+    @property
+    def vanished(self) -> bool:
+        """Whether it gave way to more or fewer others, of which none is its twin."""
+        return self.new is None and self.replaced
 
     @property
     def silent(self) -> bool:
@@ -128,7 +135,7 @@ class Causes:
         grown = [one for one in upstream if one.delta * delta > 0 and abs(one.delta) * _SHARE >= abs(whole)]
         alike = [one for one in grown if abs(one.delta - delta) * _ALIKE <= abs(delta)]
         if move.changed:  # it may take more, or other files, than before
-            alike = [one for one in alike if one.changed]
+            alike = [one for one in alike if one.changed and not one.vanished]
             return Behind(cause=alike[0].tell(alike[0].delta)) if len(alike) == 1 else Behind()
         writer = _writer(grown if delta * whole > 0 else (), alike, changed, whole)
         if writer is not None:
@@ -138,6 +145,14 @@ class Causes:
             return Behind(cause=changed[0].tell(None)) if lone else Behind()
         changed += [one for one in self._before(own, at) if one.changed and not one.silent and one not in changed]
         return Behind(changed_line=_line(changed))
+
+    def find_gone(self, stage: str | None, line: int | None) -> tuple[InstructionRecord | None, Cause | None]:
+        """Of an instruction of the older image: the one that stands in its place now, or that it is gone."""
+        for one in self._new.values() if self._known else ():
+            for move in self._moves_of(one):
+                if move.old is not None and (move.old.stage, move.old.line) == (stage, line) and not move.replaced:
+                    return move.new, move.tell(None) if move.new is None else None
+        return None, None
 
     def _told(self, writer: _Move, changed: Sequence[_Move]) -> Behind:
         cause = writer.tell(writer.delta)
@@ -205,8 +220,8 @@ def _writer(grown: Sequence[_Move], alike: Sequence[_Move], changed: Sequence[_M
     more than what was taken is it where nothing else changed."""
     if alike:
         own = [one for one in alike if one.changed]
-        return own[0] if len(own) == 1 else alike[0] if not own else None
-    if len(grown) != 1 or abs(grown[0].delta) * _HALF < abs(whole):
+        return own[0] if len(own) == 1 and not own[0].vanished else alike[0] if not own else None
+    if len(grown) != 1 or grown[0].replaced or abs(grown[0].delta) * _HALF < abs(whole):
         return None
     few = abs(grown[0].delta) <= abs(whole) * _HALF or all(one is grown[0] for one in changed)
     return grown[0] if few else None
@@ -255,8 +270,9 @@ def _pair(old: Sequence[InstructionRecord], new: Sequence[InstructionRecord]) ->
             yield from (_Move(old=one, new=other) for one, other in zip(then, now, strict=True))
         else:
             last = new[k - 1].line if k else None
-            yield from (_Move(old=None, new=one) for one in now)
-            yield from (_Move(old=one, new=None, after=now[-1].line if now else last) for one in then)
+            both = bool(then and now)
+            yield from (_Move(old=None, new=one, replaced=both) for one in now)
+            yield from (_Move(old=one, new=None, after=last, replaced=both) for one in then)
 
 
 def _text(record: InstructionRecord) -> str:

@@ -32,11 +32,11 @@ def compare(before: Inventory, after: Inventory) -> list[Contributor]:
     the line in the Dockerfile of `after`, `cause` the other instruction that is behind it, where that is certain.
     `before` or `after` is None for what is not there on that side.
     """
-    origins = Origins(before, after)
+    origins, causes = Origins(before, after), Causes(before, after)
     hidden = _newly_hidden(before, after, origins)
-    packages, hidden = _less_what_is_hidden(list(_packages(before, after, origins)), hidden)
-    found = [*packages, *_paths(before, after, origins), *_written_again(hidden, before, after, origins)]
-    found = _with_causes(found, Causes(before, after))
+    packages, hidden = _less_what_is_hidden(list(_packages(before, after, origins, causes)), hidden)
+    found = [*packages, *_paths(before, after, origins, causes), *_written_again(hidden, before, after, origins)]
+    found = _with_causes(found, causes)
     total = after.size - before.size
     least = max(_LEAST, max((abs(item.delta) for item in found), default=0) // _SHARE)
     named = [item for item in found if abs(item.delta) >= least and item.name != REST]
@@ -60,7 +60,7 @@ def _with_causes(found: list[Contributor], causes: Causes) -> list[Contributor]:
         told.append(
             item.model_copy(
                 update={
-                    "cause": behind.cause,
+                    "cause": behind.cause or item.cause,
                     "changed_line": behind.changed_line,
                     "kind": behind.drifted or item.kind,
                 }
@@ -82,6 +82,7 @@ def _contributor(name: str, before: int | None, after: int | None, place: Place)
         delta=(after or 0) - (before or 0),
         stage=place.stage,
         line=place.line,
+        cause=place.cause,
     )
 
 
@@ -111,13 +112,13 @@ def _installed(inventory: Inventory) -> dict[tuple[str, str], _Installed]:
     return found
 
 
-def _packages(before: Inventory, after: Inventory, origins: Origins) -> Iterator[Contributor]:
+def _packages(before: Inventory, after: Inventory, origins: Origins, causes: Causes) -> Iterator[Contributor]:
     old, new = _installed(before), _installed(after)
     for key in sorted(old.keys() | new.keys()):
         then, now = old.get(key), new.get(key)
         if (then.size if then else 0) == (now.size if now else 0):
             continue
-        place = origins.of_new(now.layer) if now is not None else origins.of_old(then.layer if then else 0)
+        place = origins.of_new(now.layer) if now is not None else _gone(then.layer if then else 0, origins, causes)
         versions = " -> ".join(dict.fromkeys(side.versions for side in (then, now) if side is not None))
         yield _contributor(
             f"{key[1]} {versions}",
@@ -168,7 +169,7 @@ def _written_again(size: int, before: Inventory, after: Inventory, origins: Orig
     yield _contributor(f"/{path}/" if path else "/", then, now, place)
 
 
-def _paths(before: Inventory, after: Inventory, origins: Origins) -> Iterator[Contributor]:
+def _paths(before: Inventory, after: Inventory, origins: Origins, causes: Causes) -> Iterator[Contributor]:
     """What belongs to no package: path by path, and what no path explains as a rest, step by step."""
     depth = min(before.folder_depth, after.folder_depth)
     smallest = max(before.smallest_file, after.smallest_file)
@@ -178,11 +179,24 @@ def _paths(before: Inventory, after: Inventory, origins: Origins) -> Iterator[Co
         explained = 0
         for change in compare_trees(old, new):
             explained += change.delta
-            yield _contributor(change.name, change.before, change.after, _place(change, group, new, origins))
+            yield _contributor(
+                change.name, change.before, change.after, _place(change, group, (old, new), origins, causes)
+            )
         if left := new.total - old.total - explained:
             yield Contributor(kind=group.place.kind, name=REST, before=None, after=None, delta=left)
 
 
-def _place(change: Change, group: Group, new: Tree, origins: Origins) -> Place:
-    layer = new.layer_of(change)
-    return group.place if layer is None else origins.of_new(layer)
+def _place(change: Change, group: Group, sides: tuple[Tree, Tree], origins: Origins, causes: Causes) -> Place:
+    layers = [side.layer_of(change) for side in sides]
+    if layers[1] is not None:
+        return origins.of_new(layers[1])
+    return group.place if group.place.line is not None or layers[0] is None else _gone(layers[0], origins, causes)
+
+
+def _gone(layer: int, origins: Origins, causes: Causes) -> Place:
+    """The place of what is gone with a layer of the older image: at the step that stands where that one's stood."""
+    place = origins.of_old(layer)
+    if place.line is not None:
+        return place
+    twin, gone = causes.find_gone(*origins.old_position(layer))
+    return Place(place.kind, twin.stage, twin.line) if twin is not None else Place(place.kind, cause=gone)

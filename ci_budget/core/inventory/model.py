@@ -192,7 +192,8 @@ class Inventory(Stored):
     """One image.
 
     `smallest_file`: files below it are in `folders` only; 64 KiB unless the inventory would have grown too large.
-    `same_content` is None where contents were not read.
+    `same_content` is None where contents were not read. `finding_bytes`: what the findings of each rule hold together;
+    None where nothing was looked for.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -215,6 +216,7 @@ class Inventory(Stored):
     context_sha256: Hash | None = None
     context: ContextRecord | None = None
     same_content: list[SameContent] | None = None
+    finding_bytes: dict[Text, Size] | None = None
 
 
 class Inventories(Stored):

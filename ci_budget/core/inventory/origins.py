@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from ci_budget.core.inventory.model import InstructionRecord, Inventory
+from ci_budget.core.records.report import Cause
 
 Kind = Literal["base-drift", "dependency-drift", "this-change"]
 _Key = tuple[str, int]
@@ -16,11 +17,13 @@ _Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a difference comes from: stage and line of the newer Dockerfile, None where it has none."""
+    """Where a difference comes from: stage and line of the newer Dockerfile, None where it has none; then `cause` may
+    say what is gone."""
 
     kind: Kind
     stage: str | None = None
     line: int | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +106,10 @@ class Origins:
         if key is None:
             return Place("this-change")
         return self._paired_place(key) if key in self._old.keys else Place("this-change", *self._new.position(layer))
+
+    def old_position(self, layer: int) -> tuple[str | None, int | None]:
+        """Stage and line in the older Dockerfile of the step that made a layer."""
+        return self._old.position(layer)
 
     def of_old(self, layer: int) -> Place:
         """The place of what lay in a layer of the older image and is gone."""

@@ -6,7 +6,7 @@ All sizes are integers in bytes, times in milliseconds since the window opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Literal
 
@@ -154,16 +154,26 @@ class TimelinePoint(Stored):
 
 
 class Finding(Stored):
-    """Advice that carries measured bytes."""
+    """Advice that carries measured bytes. `delta`: bytes that all findings of its rule hold more than they did in what
+    the image is compared with; None where that is not known."""
 
     rule: str
     severity: Literal["error", "warning", "note"]
     bytes: int | None
+    delta: int | None = None
     stage: str | None = None
     file: str | None = None
     line: int | None = None
     message: str
     mend: str
+
+
+def finding_bytes(findings: Sequence[Finding]) -> dict[str, int]:
+    """What the findings of each rule hold together, in bytes."""
+    sums: dict[str, int] = {}
+    for one in findings:
+        sums[one.rule] = sums.get(one.rule, 0) + (one.bytes or 0)
+    return sums
 
 
 class Cause(Stored):

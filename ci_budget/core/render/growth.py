@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +15,7 @@ _KINDS: Final = {
     "base-drift": "base image drift",
 }
 
+_UNNAMED: Final = re.compile(r"stage-\d+")
 _BRINGING: Final = ("FROM", "COPY", "ADD")
 
 
@@ -37,13 +39,17 @@ def tell_cause(cause: Cause, file: str, text: str = "") -> str:
     known."""
     named = f"`{text}`" if text else f"the {cause.command}"
     if cause.line is None:
-        return f"{_an(cause.command)} behind {file}:{cause.after} (stage {cause.stage}) is gone"
+        return f"{_an(cause.command)} behind {file}:{cause.after}{_stage(cause)} is gone"
     done = [_done(cause)] if cause.change != "grew" else []
     if cause.delta is not None:
         more = "" if cause.change == "new" else " more" if cause.delta > 0 else " less"
         verb = "brings" if cause.command in _BRINGING else "keeps"
         done.append(f"{verb} {format_size(abs(cause.delta))}{more}")
-    return f"{named} in {file}:{cause.line} (stage {cause.stage}) {' and '.join(done)}"
+    return f"{named} in {file}:{cause.line}{_stage(cause)} {' and '.join(done)}"
+
+
+def _stage(cause: Cause) -> str:
+    return f" (stage {cause.stage})" if _UNNAMED.fullmatch(cause.stage) is None else ""
 
 
 def _done(cause: Cause) -> str:
@@ -54,11 +60,11 @@ def _done(cause: Cause) -> str:
 
 def _behind(found: Contributor) -> str:
     said = []
-    if found.cause is not None:
-        gone = f"{_an(found.cause.command)} of {found.cause.stage} that is gone"
-        said.append(
-            f"by line {found.cause.line} of {found.cause.stage}" if found.cause.line is not None else f"by {gone}"
-        )
+    cause = found.cause
+    if cause is not None:
+        of = f" of {cause.stage}" if _UNNAMED.fullmatch(cause.stage) is None else ""
+        gone = f"by {_an(cause.command)}{of} that is gone"
+        said.append(f"by line {cause.line}{of}" if cause.line is not None else gone)
     if found.changed_line is not None:
         said.append(f"after a change in line {found.changed_line}")
     return " ".join(said)

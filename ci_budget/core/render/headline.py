@@ -83,9 +83,8 @@ def _reason(image: ImageReport, name: str, metric: Metric) -> str | None:
         contributor = _largest_part(moved, metric.delta)
     if rising:
         finding = _largest(image.findings, name, contributor)
-        weighty = finding is not None and (name in _ABOUT or _explains(finding, name, metric, contributor))
-        if finding is not None and weighty:
-            return f"{change}: {_behind(image, contributor)}{_told(finding)}"
+        if finding is not None and _explains(finding, name, metric, contributor):
+            return f"{change}: {_first(image, name, metric, contributor)}{_told(finding)}"
     ran = peak_step_lines(image) if name == "peak_disk" and rising else []
     if ran and abs(sum(one.delta for one in moved)) * _HALF < metric.delta:  # it is not in the image
         return f"{change}: {ran[0][:1].lower()}{ran[0][1:]}"
@@ -93,8 +92,25 @@ def _reason(image: ImageReport, name: str, metric: Metric) -> str | None:
         return f"{change}: {kept}"
     if contributor is not None:
         return f"{change}: {_behind(image, contributor)}{_tell_parts(moved, contributor, metric.delta)}"
-    told = metric.message.partition(WHAT_CHANGED)[2]
+    told = _what_changed(metric)
     return f"{change}: {told}" if told else None
+
+
+def _what_changed(metric: Metric) -> str:
+    return metric.message.partition(WHAT_CHANGED)[2]
+
+
+def _first(image: ImageReport, name: str, metric: Metric, contributor: Contributor | None) -> str:
+    """What is measured of a change, before the finding about it: which steps came, what is behind the contributor, and
+    the package that it is; a path stands in the finding."""
+    if name == "layers":
+        told = _what_changed(metric)
+        return f"{told}; " if told else ""
+    if contributor is None:
+        return ""
+    package = contributor.name[:1] != "/" and contributor.name != REST
+    told = f"{tell_contributor(contributor)}; " if package else ""
+    return f"{_behind(image, contributor)}{told}"
 
 
 def _behind(image: ImageReport, contributor: Contributor | None) -> str:
@@ -180,9 +196,13 @@ def _explains(finding: Finding, name: str, metric: Metric, contributor: Contribu
     """Whether a finding's bytes can be what a metric rose by: at least half of its contributor, a tenth of the rise and
     no more than twice as much; what was there before is no reason for a change."""
     rose, held = metric.delta or 0, finding.bytes or 0
+    least = min(rose, contributor.delta) if contributor is not None else rose
+    if finding.delta is not None and name != "layers" and finding.delta * _HALF < least:
+        return False
+    if name in _ABOUT:
+        return True
     if name == "peak_disk" and finding.rule not in _PEAK_ONLY and contributor is None:
         return False
-    least = min(rose, contributor.delta) if contributor is not None else rose
     return held * _HALF >= least and rose <= held * _TENTH and held <= rose * _HALF
 
 
