@@ -17,6 +17,7 @@ from ci_budget.core.inventory.model import BaseRecord, Inventory
 from ci_budget.core.layers.places import place_steps
 from ci_budget.core.measurement.recording import BuiltStage
 from ci_budget.core.records.report import Base, ImageReport, Metric, finding_bytes, metric_unit
+from ci_budget.edges.files.context_files import read_ignore_rules
 from ci_budget.edges.files.context_hash import hash_contents, hash_context
 from ci_budget.edges.layers.image_archives import ImageContents
 from ci_budget.errors import UnmeasuredError
@@ -83,7 +84,7 @@ def _build_facts(
         dockerfile_sha256=hashlib.sha256(files.dockerfile.read_bytes()).hexdigest(),
         instructions=tuple(records),
         context_sha256=hash_context(prepared.measure, contents) if contents is not None else None,
-        context=record_context(prepared.measure),
+        context=record_context(prepared.measure, read_ignore_rules(files.context, files.dockerfile)),
     )
 
 

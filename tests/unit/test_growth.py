@@ -165,14 +165,16 @@ class TestExplaining:
         ]
         metrics = Metrics(
             layers=LayersMetric(value=3, baseline=2, delta=1, tolerance=0, unit="count", message="3 is too many"),
-            context_size=ContextMetric(value=90, baseline=5, delta=85, tolerance=0, unit="bytes", message="too large"),
+            context_size=ContextMetric(
+                value=90_000, baseline=5000, delta=85_000, tolerance=0, unit="bytes", message="too large"
+            ),
         )
         found = explain_growth(measured(metrics=metrics), sides[1], baselines=[], places=[], before=sides[0])
         assert {name: metric.message for name, metric in found.metrics.named()} == {
             "layers": "3 is too many; what changed: line 12 brings one (`RUN make`)",
             "context_size": "too large; what changed: +85.0 kB a",
         }
-        assert headline(found) == "context_size +85 B: +85.0 kB a"
+        assert headline(found) == "context_size +85.0 kB: +85.0 kB a"
 
 
 class TestPlaces:
@@ -277,6 +279,7 @@ class TestComparison:
                     "line": 11,
                     "cause": None,
                     "changed_line": None,
+                    "was_ignored": False,
                 }
             ],
         }

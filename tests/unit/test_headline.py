@@ -179,6 +179,13 @@ CASES: dict[str, tuple[ImageReport, str | None]] = {
         ),
         "layers +1: line 4 brings one (`COPY x /x`); mergeable-steps (Dockerfile:2): mergeable-steps says.",
     ),
+    "what is less than a block comes last": (
+        image(
+            context_size=metric(10),
+            layers={**metric(1, value=5), "message": "m; what changed: line 4 brings one (`C`)"},
+        ),
+        "layers +1: line 4 brings one (`C`)",
+    ),
     "failing before what only rose": (
         image(
             image_size=metric(20 * MB, Verdict.PASS), context_size=metric(9 * MB), contributors=[contributor()],

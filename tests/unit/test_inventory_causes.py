@@ -148,8 +148,14 @@ def test_an_argument(folder: Path) -> None:
     after = Side(text=f"ARG SIZE=2\n{text}", kept={4: 14, 2: 50})
     assert told(folder, before, after, line=6) == (
         "the RUN in Dockerfile:4 (stage builder) keeps 9.00 MB more",
-        "+9.00 MB /x (this change, line 5, by line 4 of builder after a change in line 3)",
+        "+9.00 MB /x (this change, line 5, by line 4 of builder after a change in line 1)",
     )
+
+
+def test_an_argument_that_the_base_is_named_by(folder: Path) -> None:
+    text = "ARG TAG=1\nARG BASE=debian:$TAG\nARG OTHER=1\nFROM ${BASE}\nRUN a\n"
+    after = Side(text=text.replace("TAG=1", "TAG=2").replace("OTHER=1", "OTHER=2"))
+    assert behind(folder, Side(text=text), after, line=4) == Behind(changed_line=1)
 
 
 class TestDrift:

@@ -6,10 +6,11 @@ from array import array
 
 import pytest
 
+from ci_budget.core.context.ignore import IgnoreRules
 from ci_budget.core.context.measured import ContextFolder, ContextMeasure
 from ci_budget.core.inventory.changes import REST, compare
 from ci_budget.core.inventory.context_record import record_context
-from ci_budget.core.inventory.model import Inventory
+from ci_budget.core.inventory.model import BaseRecord, Inventory
 from ci_budget.core.inventory.other_changes import tell_context, tell_layers
 from ci_budget.core.records.report import Cause, Contributor
 from ci_budget.core.render.growth import tell_contributor
@@ -77,6 +78,25 @@ def test_another_base_under_the_same_name_is_drift_and_under_another_name_a_chan
     assert said(compare(before, on("python:3.12", 60 * MB, "2.41"))) == [
         ("this-change", "libc6 2.36-9 -> 2.41", 20 * MB, 1)
     ]
+
+
+def test_another_base_beside_another_image_to_copy_from_is_still_drift() -> None:
+    def on(size: int, *images: str) -> Inventory:
+        image = Image().step("base", inherited=True).add("usr/lib/libc.so", size, "libc6", str(size))
+        found = image.step("RUN true").inventory()
+        first, *others = found.instructions
+        first = first.model_copy(update={"images": ["docker.io/library/python:3.11"]})
+        bases = [*found.bases, *(BaseRecord(reference=name) for name in images)]
+        return found.model_copy(update={"instructions": [first, *others], "bases": bases})
+
+    assert [item.kind for item in compare(on(MB), on(9 * MB, "docker.io/library/alpine:latest"))] == ["base-drift"]
+
+
+def test_of_two_new_copies_the_upper_one_counts() -> None:
+    before = service().step("RUN make").add("venv/x", 9 * MB).inventory()
+    image = service().step("COPY --from=b /venv /venv").add("venv/x", 9 * MB).step("RUN chown -R app /venv")
+    after = image.add("venv/x", 9 * MB).inventory()
+    assert said(compare(before, after)) == [("this-change", "/venv/x", 9 * MB, 13)]
 
 
 def test_new_and_removed_things() -> None:
@@ -209,6 +229,22 @@ def test_what_a_context_gained_or_lost(before: dict[str, int], after: dict[str, 
         for files in (before, after)
     ]
     assert tell_context(*sides) == said
+
+
+def test_what_the_ignore_file_kept_out_before() -> None:
+    rules = IgnoreRules.parse(b"src\n!src/deep/b\n")
+    old = record_context(context(A=5000, b=1), rules)
+    before = service().step("COPY . /app", inputs="one").add("app/A", 5000).inventory()
+    before = before.model_copy(update={"context": old})
+    image = service().step("COPY . /app", inputs="other").add("app/A", 5000).add("app/src/deep/a", 9 * MB)
+    now = record_context(context(A=5000, a=9 * MB, b=1), IgnoreRules())
+    after = image.inventory().model_copy(update={"context": now})
+    assert tell_context(before, after) == "+9.00 MB src/deep/a (no longer ignored)"
+    (found,) = compare(before, after)
+    assert tell_contributor(found) == "+9.00 MB /app/src/deep/a (new, this change, line 12, no longer ignored)"
+    unknown = before.model_copy(update={"context": old.model_copy(update={"ignored": None})})
+    assert tell_context(unknown, after) == "+9.00 MB src/deep/a (new)"
+    assert not compare(unknown, after)[0].was_ignored
 
 
 def test_a_context_that_is_not_known() -> None:

@@ -110,6 +110,7 @@ class Causes:
             stage.line: self._old[name] for name, stage in zip(names[1], sides[1], strict=True) if name in self._old
         }
         self._texts = {(record.stage, record.text_sha256) for record in before.instructions}
+        self._outside = {one.line: one.text_sha256 for one in after.instructions if not one.stage}
         self._known = all(found and len(found) == len(set(found)) for found in names)
         bases = ({base.reference: base.image_id for base in side.bases} for side in (before, after))
         self._drifted_bases = drifted_images(*bases)
@@ -124,7 +125,7 @@ class Causes:
         move = self._moves_of(own)[at]
         brought = move.new
         if brought is None or brought.command == "FROM":
-            return Behind()
+            return Behind(changed_line=self._argument_of(move))
         if move.changed and not brought.sources:
             return self._taken_up(own, brought)
         reached = self._reached(brought.sources)
@@ -144,7 +145,7 @@ class Causes:
             lone = len(changed) == 1 and not grown and not self._drifted_bases and self._was_read(brought.sources)
             return Behind(cause=changed[0].tell(None)) if lone else Behind()
         changed += [one for one in self._before(own, at) if one.changed and not one.silent and one not in changed]
-        return Behind(changed_line=_line(changed))
+        return Behind(changed_line=self._line(changed))
 
     def find_gone(self, stage: str | None, line: int | None) -> tuple[InstructionRecord | None, Cause | None]:
         """Of an instruction of the older image: the one that stands in its place now, or that it is gone."""
@@ -160,7 +161,7 @@ class Causes:
         if writer.changed or old is None or new is None:
             return Behind(cause=cause)
         if old.inputs_sha256 != new.inputs_sha256:
-            return Behind(cause=cause, changed_line=_line(changed))
+            return Behind(cause=cause, changed_line=self._line(changed))
         drifted_base = new.command == "FROM" or not self._drifted_bases.isdisjoint(new.images)
         return Behind(cause=cause, drifted="base-drift" if drifted_base else "dependency-drift")
 
@@ -170,7 +171,21 @@ class Causes:
             return Behind()
         moves = [one for stage in self._new.values() for one in self._moves_of(stage)]
         users = [one for one in moves if one.changed and one.new is not None and own.line in one.new.sources]
-        return Behind(changed_line=_line(users))
+        return Behind(changed_line=self._line(users))
+
+    def _line(self, changed: Sequence[_Move]) -> int | None:
+        """The line of the one that changed, or of the ARG before the first FROM that made it another; None for several,
+        and for one that is gone."""
+        if len(changed) != 1 or changed[0].new is None:
+            return None
+        return self._argument_of(changed[0]) or changed[0].new.line
+
+    def _argument_of(self, move: _Move) -> int | None:
+        """The one ARG before the first FROM that changed, where the text of an instruction did not."""
+        if move.old is None or move.new is None or move.old.text_sha256 != move.new.text_sha256 or not move.changed:
+            return None
+        changed = [line for line in move.new.arguments if ("", self._outside.get(line, "")) not in self._texts]
+        return changed[0] if len(changed) == 1 else None
 
     def _place(self, stage: str | None, line: int | None) -> tuple[_Stage, int] | None:
         """The stage with an instruction, and the number of that one's move."""
@@ -227,14 +242,9 @@ def _writer(grown: Sequence[_Move], alike: Sequence[_Move], changed: Sequence[_M
     return grown[0] if few else None
 
 
-def _line(changed: Sequence[_Move]) -> int | None:
-    """The line of the one that changed; None for several, and for one that is gone."""
-    return changed[0].new.line if len(changed) == 1 and changed[0].new is not None else None
-
-
 def _names(stages: Sequence[_Stage], inventory: Inventory) -> list[str]:
     """What stages are paired by: names; of those without, the last one, and the others where none came or went."""
-    count = len({record.stage for record in inventory.instructions})
+    count = len({record.stage for record in inventory.instructions if record.stage})
     return [
         ("" if stage is stages[-1] else f"{stage.records[0].stage} of {count}")
         if _is_unnamed(stage)

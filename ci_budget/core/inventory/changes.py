@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ci_budget.core.inventory.causes import Causes
 from ci_budget.core.inventory.model import Inventory, PackageRecord
 from ci_budget.core.inventory.origins import Group, Origins, Place
+from ci_budget.core.inventory.other_changes import no_longer_ignored
 from ci_budget.core.inventory.trees import Change, Listing, Tree, compare_trees
 from ci_budget.core.records.report import Contributor
 
@@ -36,7 +37,7 @@ def compare(before: Inventory, after: Inventory) -> list[Contributor]:
     hidden = _newly_hidden(before, after, origins)
     packages, hidden = _less_what_is_hidden(list(_packages(before, after, origins, causes)), hidden)
     found = [*packages, *_paths(before, after, origins, causes), *_written_again(hidden, before, after, origins)]
-    found = _with_causes(found, causes)
+    found = _with_ignored(_with_causes(found, causes), before, after)
     total = after.size - before.size
     least = max(_LEAST, max((abs(item.delta) for item in found), default=0) // _SHARE)
     named = [item for item in found if abs(item.delta) >= least and item.name != REST]
@@ -67,6 +68,21 @@ def _with_causes(found: list[Contributor], causes: Causes) -> list[Contributor]:
             )
         )
     return told
+
+
+def _with_ignored(found: list[Contributor], before: Inventory, after: Inventory) -> list[Contributor]:
+    """What came with a COPY, by its name and to the byte, since the ignore file leaves it out no more."""
+    sent = {(change.path.rpartition("/")[2], change.after) for change in no_longer_ignored(before, after)}
+    return [
+        item.model_copy(update={"was_ignored": True})
+        if item.before is None and item.kind == "this-change" and (_last_part(item.name), item.after) in sent
+        else item
+        for item in found
+    ]
+
+
+def _last_part(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2]
 
 
 def _rest(kind: str, delta: int) -> Contributor:

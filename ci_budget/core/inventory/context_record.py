@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import heapq
 
+from ci_budget.core.context.ignore import IgnoreRules
 from ci_budget.core.context.measured import ContextMeasure
 from ci_budget.core.inventory.building import shown_path
 from ci_budget.core.inventory.model import ContextRecord, FileRecord, FolderRecord
+from ci_budget.errors import ConfigError
 
 _MOST_FOLDERS = 1000
 _MOST_FILES = 1000
 _SMALLEST_FILE = 4096
 _DEEPEST = 12
+_MOST_PATTERNS = 500
+_LONGEST_PATTERN = 1000
 
 
-def record_context(measure: ContextMeasure) -> ContextRecord:
-    """The record of a context, in at most a thousand folders and a thousand files; hard links count once each."""
+def record_context(measure: ContextMeasure, rules: IgnoreRules | None = None) -> ContextRecord:
+    """The record of a context, in at most a thousand folders and a thousand files; hard links count once each. `rules`:
+    of its ignore file, where they are known."""
     depth = 0
     sums = _sums(measure, depth)
     while depth < _DEEPEST:
@@ -32,7 +37,22 @@ def record_context(measure: ContextMeasure) -> ContextRecord:
             for path, (size, files) in sorted(sums.items())
         ],
         files=[FileRecord(path=shown_path(path), size=size, layer=0) for size, path in large],
+        ignored=None if rules is None else _patterns(rules),
     )
+
+
+def was_ignored(context: ContextRecord, path: str) -> bool:
+    """Whether the ignore file of a recorded context surely left out what lies at `path`."""
+    try:
+        return bool(context.ignored) and IgnoreRules.from_patterns(context.ignored or []).ignores(path)
+    except ConfigError:
+        return False
+
+
+def _patterns(rules: IgnoreRules) -> list[str] | None:
+    found = [f"{'!' if one.exception else ''}{one.text}" for one in rules.patterns]
+    few = len(found) <= _MOST_PATTERNS and all(len(one) <= _LONGEST_PATTERN and shown_path(one) == one for one in found)
+    return found if few else None
 
 
 def smallest_recorded(context: ContextRecord) -> int:

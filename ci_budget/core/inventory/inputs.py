@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ci_budget.core.context.measured import ContextMeasure, chosen_paths
-from ci_budget.core.dockerfile.instructions import Dockerfile
+from ci_budget.core.dockerfile.instructions import Dockerfile, Instruction
 from ci_budget.core.inventory.model import InstructionRecord
 from ci_budget.core.stages.plan import ContextSource, EdgeKind, PlannedStage, StagePlan
 
@@ -48,18 +48,24 @@ class _Keys:
     command: str
     sources: list[int]
     images: list[str]
+    arguments: list[int]
 
 
 def key_instructions(
     records: Sequence[InstructionRecord], dockerfile: Dockerfile, plan: StagePlan, inputs: Inputs
 ) -> list[InstructionRecord]:
-    """The records with what each is given and where it takes it from, for the stages that the target needs."""
+    """The records with what each is given and where it takes it from, for the stages that the target needs; and, of no
+    stage, the ARGs before the first FROM."""
     texts = {(record.stage, record.line): record.text_sha256 for record in records}
     found: dict[tuple[str, int], _Keys] = {}
     ends: dict[int, str] = {}
     for stage in plan.order:
         ends[stage.index] = _key_stage(stage, dockerfile, plan, inputs, texts, found, ends)
-    return [
+    outside = [
+        InstructionRecord(stage="", line=one.line, text_sha256=_hash([one.original]), command="ARG")
+        for one in dockerfile.global_arguments
+    ]
+    return outside + [
         record.model_copy(update=vars(found[place]) if (place := (record.stage, record.line)) in found else {})
         for record in records
     ]
@@ -82,7 +88,11 @@ def _key_stage(
     key = variables = _hash(["from", base or stage.image, stage.platform or ""])
     own = _hash(["from", stage.image, stage.platform or ""])
     found[stage.name, stage.line] = _Keys(
-        inputs_sha256=key, own_sha256=own, command="FROM", **_taken(stage, stage.line, plan)
+        inputs_sha256=key,
+        own_sha256=own,
+        command="FROM",
+        arguments=[one.line for one in _outside(_WORD.findall(stage.base), dockerfile)],
+        **_taken(stage, stage.line, plan),
     )
     for step in dockerfile.stages[stage.index].instructions:
         sources = [
@@ -96,13 +106,17 @@ def _key_stage(
         own = _hash(
             [
                 texts.get((stage.name, step.line), step.original),
-                *_arguments(step.arguments, inputs, dockerfile, step.command),
+                *_arguments(step, inputs, dockerfile),
                 *([_hash_files(inputs, sources)] if sources else []),
             ]
         )
         given = _hash([variables if step.command in _COPIES else key, own, *used])
         found[stage.name, step.line] = _Keys(
-            inputs_sha256=given, own_sha256=own, command=step.command.upper(), **_taken(stage, step.line, plan)
+            inputs_sha256=given,
+            own_sha256=own,
+            command=step.command.upper(),
+            arguments=[one.line for one in _outside(_without_default(step), dockerfile)],
+            **_taken(stage, step.line, plan),
         )
         if step.command not in _METADATA:
             key = _hash([key, given])
@@ -121,31 +135,34 @@ def _taken(stage: PlannedStage, line: int, plan: StagePlan) -> dict[str, Any]:
     }
 
 
-def _arguments(words: Iterable[str], inputs: Inputs, dockerfile: Dockerfile, command: str) -> list[str]:
+def _arguments(step: Instruction, inputs: Inputs, dockerfile: Dockerfile) -> list[str]:
     """The values of the build arguments that an ARG declares: as given, or, where it has no default of its own, the
     text of the ARGs before the first FROM that make it."""
-    if command != "arg":
+    if step.command != "arg":
         return []
-    found = []
-    for word in words:
-        name, has_default, _ = word.partition("=")
-        if name in inputs.arguments:
-            found.append(f"{name}={inputs.arguments[name]}")
-        elif not has_default:
-            found += _outside(name, inputs, dockerfile)
+    names = [word.partition("=")[0] for word in step.arguments]
+    found = [f"{name}={inputs.arguments[name]}" for name in names if name in inputs.arguments]
+    for name in _without_default(step):
+        made = _outside([name], dockerfile) if name not in inputs.arguments else []
+        words = {word for one in made for word in _WORD.findall(one.original)}
+        found += [one.original for one in made]
+        found += [f"{word}={inputs.arguments[word]}" for word in sorted(words & inputs.arguments.keys())]
     return found
 
 
-def _outside(name: str, inputs: Inputs, dockerfile: Dockerfile) -> list[str]:
-    """The ARGs before the first FROM that the value of `name` is made of, and the given ones among them."""
-    wanted, found = {name}, []
+def _without_default(step: Instruction) -> list[str]:
+    """What an ARG declares without a value of its own."""
+    return [word for word in step.arguments if "=" not in word] if step.command == "arg" else []
+
+
+def _outside(names: Iterable[str], dockerfile: Dockerfile) -> list[Instruction]:
+    """The ARGs before the first FROM that the values of `names` are made of, the last one first."""
+    wanted, found = set(names), []
     for one in reversed(dockerfile.global_arguments):
         if any(word.partition("=")[0] in wanted for word in one.arguments):
             wanted |= set(_WORD.findall(one.original))
-            found.append(one.original)
-    if not found:
-        return []
-    return [*found, *(f"{word}={inputs.arguments[word]}" for word in sorted(wanted & inputs.arguments.keys()))]
+            found.append(one)
+    return found
 
 
 def _hash_files(inputs: Inputs, sources: Sequence[ContextSource]) -> str:

@@ -109,7 +109,8 @@ class InstructionRecord(Stored):
     `inputs_sha256`: of all in the revision that it is built from: its text and those before it, the stages and files
     of the context that they copy or mount, the build arguments; `own_sha256`: of its own text, files and arguments
     alone. None where that is not known. `command`: as `COPY`. `sources`: the lines of the FROMs whose stages it starts
-    from, copies or mounts; `images`: likewise those from outside. `kept`: bytes of regular files in the layers that it
+    from, copies or mounts; `images`: likewise those from outside; `arguments`: the lines of the ARGs before the first
+    FROM that its words are made of (these ARGs have no stage). `kept`: bytes of regular files in the layers that it
     brought to its stage (a FROM: of the image from outside), None where they were not read, or there are none.
     """
 
@@ -121,6 +122,7 @@ class InstructionRecord(Stored):
     command: Text = ""
     sources: list[Index] = Field(default_factory=list)
     images: list[Text] = Field(default_factory=list)
+    arguments: list[Index] = Field(default_factory=list)
     kept: Size | None = None
 
 
@@ -180,12 +182,14 @@ class DiveRecord(Stored):
 
 
 class ContextRecord(Stored):
-    """The build context: the folders down to `folder_depth`, and the largest files (all of `layer` 0)."""
+    """The build context: the folders down to `folder_depth`, and the largest files (all of `layer` 0). `ignored`: the
+    patterns of the ignore file, None where they are not known, or too many."""
 
     size: Size
     folder_depth: Index
     folders: list[FolderRecord] = Field(default_factory=list)
     files: list[FileRecord] = Field(default_factory=list)
+    ignored: list[Text] | None = None
 
 
 class Inventory(Stored):

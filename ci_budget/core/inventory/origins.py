@@ -120,9 +120,12 @@ class Origins:
 
     @cached_property
     def _base(self) -> Place:
-        """Another base: drift where both sides name the same images, a change where they do not."""
+        """Another base: drift where both sides name the same image, a change where they do not; where it is not known
+        which of the images from outside is the base, all of them count."""
         stage, line = self._new.base_position
-        references = [{base.reference for base in side.inventory.bases} for side in (self._old, self._new)]
+        references = [side.base_images for side in (self._old, self._new)]
+        if not all(references):
+            references = [{base.reference for base in side.inventory.bases} for side in (self._old, self._new)]
         return Place("base-drift" if references[0] == references[1] else "this-change", stage, line)
 
     def _paired_place(self, key: _Key) -> Place:
@@ -202,6 +205,13 @@ class _Steps:
                 lines = [record.line for record in self._of_stage(stage)]
                 return stage, min(lines, default=None)
         return None, None
+
+    @property
+    def base_images(self) -> set[str]:
+        """The image from outside that the lowest stage starts from; empty where that is not known."""
+        stage, line = self.base_position
+        found = self._instructions.get((stage, line)) if stage is not None and line is not None else None
+        return set(found.images) if found is not None else set()
 
     def _of_stage(self, stage: str) -> Sequence[InstructionRecord]:
         return [record for record in self.inventory.instructions if record.stage == stage]

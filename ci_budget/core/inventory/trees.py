@@ -100,9 +100,10 @@ class Tree:
         return found is not None and found.is_file
 
     def layer_of(self, change: Change) -> int | None:
-        """The layer that holds most of it."""
+        """The layer that holds most of it; of those that hold the same, the upper one, which brought it again."""
         found = self._nodes.get(change.path)
-        return None if found is None else max(found.by_layer, key=lambda layer: found.by_layer[layer], default=None)
+        sizes = found.by_layer if found is not None else {}
+        return max(sizes, key=lambda layer: (sizes[layer], layer), default=None)
 
     def _add_file(self, file: FileRecord, depth: int) -> None:
         node = self._node(file.path)

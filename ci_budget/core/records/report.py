@@ -196,7 +196,8 @@ class Contributor(Stored):
     """Something that grew or shrank between baseline and now.
 
     `line`: of the instruction that brought it to the image; `cause`: the one in another stage that made it, where that
-    is certain. `changed_line`: of all that either depends on, the one instruction that changed.
+    is certain. `changed_line`: of all that either depends on, the one instruction that changed. `was_ignored`: the
+    ignore file kept it out of the build context before.
     """
 
     kind: str
@@ -208,6 +209,7 @@ class Contributor(Stored):
     line: int | None = None
     cause: Cause | None = None
     changed_line: int | None = None
+    was_ignored: bool = False
 
 
 class Fingerprint(Stored):

@@ -30,7 +30,7 @@ def tell_contributor(found: Contributor) -> str:
     sides = found.before is not None, found.after is not None
     said = [{(False, True): "new", (True, False): "gone"}.get(sides, ""), kind_words(found.kind)]
     said.append(f"line {found.line}" if found.line is not None else "")
-    said.append(_behind(found))
+    said += [_behind(found), "no longer ignored" if found.was_ignored else ""]
     return f"{format_delta(found.delta, 'bytes')} {found.name} ({', '.join(word for word in said if word)})"
 
 

@@ -25,6 +25,7 @@ _HALF: Final = 2
 _TENTH: Final = 10
 _SHOWN: Final = 3
 _LONGEST: Final = 240
+_BLOCK: Final = 4096
 
 
 def headline(image: ImageReport) -> str | None:
@@ -51,13 +52,15 @@ def _named(image: ImageReport) -> list[tuple[str, Metric]]:
 
 
 def _changed(image: ImageReport) -> list[tuple[str, Metric]]:
-    """Metrics that differ from their baseline by more than it tolerates: failing ones first, then what rose."""
+    """Metrics that differ from their baseline by more than it tolerates: failing ones first, then what rose; last what
+    is less than a block of a disk."""
     found = [(name, metric) for name, metric in _named(image) if _counts(metric)]
     return sorted(
         found,
         key=lambda one: (
             _LOUDEST.index(one[1].verdict) if one[1].verdict in _LOUDEST else len(_LOUDEST),
             (one[1].delta or 0) < 0,
+            one[1].unit == "bytes" and abs(one[1].delta or 0) < _BLOCK,
             _METRICS.index(one[0]),
         ),
     )
