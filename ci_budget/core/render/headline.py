@@ -25,6 +25,7 @@ _HALF: Final = 2
 _TENTH: Final = 10
 _SHOWN: Final = 3
 _LONGEST: Final = 240
+_HALF_A_LINE: Final = 120
 _BLOCK: Final = 4096
 
 
@@ -108,7 +109,7 @@ def _first(image: ImageReport, name: str, metric: Metric, contributor: Contribut
     the package that it is; a path stands in the finding."""
     if name == "layers":
         told = _what_changed(metric)
-        return f"{told}; " if told else ""
+        return f"{shorten(told, _HALF_A_LINE)}; " if told else ""
     if contributor is None:
         return ""
     package = contributor.name[:1] != "/" and contributor.name != REST
