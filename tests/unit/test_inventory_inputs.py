@@ -117,6 +117,12 @@ def test_what_a_later_step_can_see(folder: Path, old: str, new: str, reached: se
     assert {line for (stage, line) in before if before[stage, line] != given[stage, line]} == reached - {5}
 
 
+def test_a_trigger_reaches_the_stages_that_start_from_its_own(folder: Path) -> None:
+    text = "FROM debian AS parent\nONBUILD RUN one\nFROM parent\nRUN make\n"
+    before, after = keys(folder, text), keys(folder, text.replace("one", "two"))
+    assert {line for (stage, line) in before if before[stage, line] != after[stage, line]} == {2, 3, 4}
+
+
 def test_what_each_instruction_is_and_takes_from(folder: Path) -> None:
     parsed = parse_dockerfile(DOCKERFILE.replace("--from=builder", "--from=alpine").encode(), "Dockerfile")
     plan = plan_stages(parsed, target=None, build_args={}, platform="linux/amd64", build_contexts=())

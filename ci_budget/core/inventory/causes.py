@@ -17,7 +17,7 @@ from ci_budget.core.inventory.origins import drifted_images
 from ci_budget.core.records.report import Cause
 
 _COPIES = ("COPY", "ADD")
-_SILENT = ("CMD", "ENTRYPOINT", "EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD", "STOPSIGNAL", "VOLUME")
+_SILENT = ("CMD", "ENTRYPOINT", "EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "STOPSIGNAL", "VOLUME")
 _ALIKE = 50  # a fiftieth apart: one and the same bytes
 _SHARE = 20  # what moved by less than a twentieth of the whole is no rival
 _HALF = 2

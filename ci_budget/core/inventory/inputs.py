@@ -30,9 +30,7 @@ class Inputs:
     arguments: Mapping[str, str]
 
 
-_METADATA = frozenset(
-    {"cmd", "entrypoint", "expose", "healthcheck", "label", "maintainer", "onbuild", "stopsignal", "volume"}
-)
+_METADATA = frozenset({"cmd", "entrypoint", "expose", "healthcheck", "label", "maintainer", "stopsignal", "volume"})
 """What no later step can see."""
 _WORD = re.compile(r"\w+")
 _COPIES = frozenset({"add", "copy"})
