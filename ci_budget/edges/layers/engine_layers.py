@@ -40,7 +40,7 @@ class EngineLayers:
         """The history (empty where only that cannot be read), and the bytes of regular files of each layer.
 
         Raises UnmeasuredError where the layers cannot be read."""
-        if _has_folders(facts) and facts.layer_folders:
+        if facts.has_layer_folders and facts.layer_folders:
             with contextlib.suppress(UnmeasuredError):
                 sizes = tuple(self._folders.measure([folder]) for folder in facts.layer_folders)
                 try:
