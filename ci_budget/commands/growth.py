@@ -31,11 +31,14 @@ def explain_growth(
     read. Where there is none, or it is damaged, a note says so: the verdict stands, and nothing is guessed.
     """
     changed = [metric for name, metric in judged.metrics.named() if name in _EXPLAINED and metric.delta]
-    if now is None or not changed:
+    peak = judged.metrics.peak_disk
+    if now is None or not (changed or (peak is not None and peak.delta)):
         return judged
     try:
         then = before if before is not None else _of_baseline(judged, baselines, places)
     except (ConfigError, UnmeasuredError) as error:
+        if not changed:
+            return judged
         return _noted(judged, f"what changed since the baseline cannot be told: {error.what}. {error.mend}")
     if then is None:
         if not any(_beyond_tolerance(metric) for metric in changed):

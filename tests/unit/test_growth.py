@@ -15,7 +15,7 @@ from ci_budget.core.inventory.changes import REST, compare
 from ci_budget.core.inventory.model import ContextRecord, FileRecord, Inventories, Inventory
 from ci_budget.core.inventory.storage import render_inventories, render_inventory
 from ci_budget.core.records.baseline import BaselineEntry
-from ci_budget.core.records.report import ContextMetric, Finding, ImageReport, LayersMetric, Metric, Metrics
+from ci_budget.core.records.report import ContextMetric, Finding, ImageReport, LayersMetric, Metric, Metrics, PeakMetric
 from ci_budget.core.render.comparison import (
     Comparison,
     render_comparison_json,
@@ -122,6 +122,11 @@ class TestExplaining:
         before = BEFORE.model_copy(update={"finding_bytes": {"bytecode": 9 * MB}})
         found = explain_growth(image, AFTER, baselines=[], places=[], before=before)
         assert [one.delta for one in found.findings] == [5 * MB, 5 * MB, 7 * MB]
+        peak = PeakMetric(value=9, baseline=5, delta=4, unit="bytes")
+        alone = image.model_copy(update={"metrics": Metrics(peak_disk=peak)})
+        found = explain_growth(alone, AFTER, baselines=[], places=[], before=before)
+        assert [one.delta for one in found.findings] == [5 * MB, 5 * MB, 7 * MB]
+        assert explain_growth(alone, AFTER, baselines=[], places=[]) == alone
         unknown = explain_growth(image, AFTER, baselines=[], places=[], before=BEFORE)
         assert [one.delta for one in unknown.findings] == [None, None, None]
 

@@ -138,6 +138,21 @@ class TestMetrics:
         peak = assemble_metrics(made, context=None, image=None, failure=failure("ceiling"), no_peak=None).peak_disk
         assert peak is not None and (peak.value, peak.message) == (CEILING, "")
 
+    def test_a_level_below_that_of_before_the_build_is_not_measured(self) -> None:
+        said = "less of the disk was in use than before the build: others gave back space meanwhile"
+        made = recording(-3, -1, -2, stages=[StageRecord(index=0, start=0.0, end=0.02)])
+        peak = assemble_metrics(made, context=None, image=IMAGE, failure=None, no_peak=None).peak_disk
+        assert peak is not None
+        assert (peak.value, peak.observed, peak.message) == (None, -MIB, said)
+        facts = StageFacts(name="app", index=0, base="debian", line=1, reached=True)
+        (stage,) = assemble_stages([facts], made, {}, no_peak=None)
+        assert (stage.metrics["peak_disk"].value, stage.metrics["peak_disk"].message) == (None, said)
+        assert stage.metrics["added_disk"].value == MIB
+        made = recording(9, 4, stages=[StageRecord(index=0, start=0.0, end=0.01)])
+        (stage,) = assemble_stages([facts], made, {}, no_peak=None)
+        assert stage.metrics["peak_disk"].value == 9 * MIB
+        assert (stage.metrics["added_disk"].value, stage.metrics["added_disk"].message) == (None, said)
+
     def test_too_few_samples(self) -> None:
         peak = assemble_metrics(recording(20), context=None, image=IMAGE, failure=None, no_peak=None).peak_disk
         assert peak is not None

@@ -104,6 +104,8 @@ def _peak_metric(recording: Recording | None, failure: Failure | None, no_peak: 
             f"the level went unseen for {peak.widest_gap * 1000:.0f} ms, more than {WIDEST_GAP * 1000:.0f} ms: "
             "the machine was too busy to measure"
         )
+    elif peak.observed < 0:
+        message = _GIVEN_BACK
     contact = (recording.hidden_contact() or recording.contact()) if hit else None
     inodes = contact is not None and contact.inodes
     value = recording.ceiling if hit and not inodes and recording.ceiling is not None else peak.observed
@@ -119,6 +121,9 @@ def _peak_metric(recording: Recording | None, failure: Failure | None, no_peak: 
         at_least=hit,
         composition=recording.compose(peak),
     )
+
+
+_GIVEN_BACK = "less of the disk was in use than before the build: others gave back space meanwhile"
 
 
 def _metric(name: str, value: int | None, reason: str) -> Metric:
@@ -154,17 +159,21 @@ def _stage_metrics(
 ) -> dict[str, Metric]:
     unbuilt = "this stage was not built to its end"
     peak = seconds = added = None
-    reason = no_peak or unbuilt
+    reason = kept = no_peak or unbuilt
     if recording is not None and record is not None and no_peak is None:
         found = recording.stage_peak(record)
         complete = recording.failed is None or record is not recording.stages[-1]
         if found is not None and found.measured and complete:
             peak, added, seconds = found.observed, recording.added_by(record), round(record.end - record.start)
+            if peak < 0:
+                peak, reason = None, _GIVEN_BACK
+            if added < 0:
+                added, kept = None, _GIVEN_BACK
         elif found is not None and complete:
-            reason = f"the level went unseen for {found.widest_gap * 1000:.0f} ms"
+            reason = kept = f"the level went unseen for {found.widest_gap * 1000:.0f} ms"
     return {
         "peak_disk": _metric("peak_disk", peak, reason),
-        "added_disk": _metric("added_disk", added, reason),
+        "added_disk": _metric("added_disk", added, kept),
         "image_size": _metric("image_size", built.size if built else None, unbuilt),
         "layers": _metric("layers", built.layers if built else None, unbuilt),
         "build_seconds": _metric("build_seconds", seconds, reason),
