@@ -142,6 +142,13 @@ def test_a_small_file_that_makes_a_step_write_more(folder: Path) -> None:
     )
 
 
+def test_a_part_of_what_a_step_wrote(folder: Path) -> None:
+    after = Side(text=BUILDER.replace("make", "make debug"), kept={**KEPT, 3: 14})
+    assert told(folder, Side(), after, 4, whole=9)[0] == (
+        "the RUN in Dockerfile:3 (stage builder) changed and keeps 9.00 MB more"
+    )
+
+
 def test_an_argument(folder: Path) -> None:
     text = BUILDER.replace("COPY src /src", "ARG SIZE")
     before = Side(text=f"ARG SIZE=1\n{text}", kept={4: 5, 2: 50})
@@ -191,6 +198,9 @@ class TestNothingIsSaid:
             Side(text=BUILDER.replace("RUN make", "RUN one")),  # no step keeps more, but the base is another
             Side(text=BUILDER.replace("RUN make", "RUN one"), kept={}),  # nobody has read them
             Side(text=BUILDER.replace("RUN make", "RUN one"), kept={**KEPT, 3: 8}),  # it does not suffice
+            Side(
+                text=BUILDER.replace("RUN make", "RUN one"), files={"src/a": "2"}, kept={**KEPT, 3: 13}
+            ),  # or the COPY
             Side(files={"src/a": "2"}, kept={**KEPT, 3: 99}),  # far more than was taken, and another one changed
             Side(text=BUILDER.replace("/out /opt", "/ /opt"), kept={**KEPT, 3: 99}),  # the COPY itself takes more
         ],

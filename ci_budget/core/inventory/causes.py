@@ -134,7 +134,8 @@ class Causes:
         upstream = [one for source in reached for one in self._moves_of(source)]
         changed = [one for one in upstream if one.changed and not one.silent]
         grown = [one for one in upstream if one.delta * delta > 0 and abs(one.delta) * _SHARE >= abs(whole)]
-        alike = [one for one in grown if abs(one.delta - delta) * _ALIKE <= abs(delta)]
+        alike = [one for one in grown if _is_alike(one.delta, delta)]
+        alike = alike or [one for one in grown if delta * whole > 0 and _is_alike(one.delta, whole)]
         if move.changed:  # it may take more, or other files, than before
             alike = [one for one in alike if one.changed and not one.vanished]
             return Behind(cause=alike[0].tell(alike[0].delta)) if len(alike) == 1 else Behind()
@@ -229,17 +230,22 @@ class Causes:
         return self._moves[stage.line]
 
 
+def _is_alike(one: int, other: int) -> bool:
+    return abs(one - other) * _ALIKE <= abs(other)
+
+
 def _writer(grown: Sequence[_Move], alike: Sequence[_Move], changed: Sequence[_Move], whole: int) -> _Move | None:
     """Which of the instructions that moved the same way it is: the one that moved by as many bytes (of several that
-    pass them on, the one that changed, or the first), else the only one, if it moved by enough; one that moved by far
-    more than what was taken is it where nothing else changed."""
+    pass them on, the one that changed, or the first), else the only one, if it moved by enough and nothing else
+    changed, or only what it may have read."""
     if alike:
         own = [one for one in alike if one.changed]
         return own[0] if len(own) == 1 and not own[0].vanished else alike[0] if not own else None
     if len(grown) != 1 or grown[0].replaced or abs(grown[0].delta) * _HALF < abs(whole):
         return None
-    few = abs(grown[0].delta) <= abs(whole) * _HALF or all(one is grown[0] for one in changed)
-    return grown[0] if few else None
+    others = [one for one in changed if one is not grown[0]]
+    read = len(others) == 1 and not grown[0].changed and abs(grown[0].delta) <= abs(whole) * _HALF
+    return grown[0] if not others or read else None
 
 
 def _names(stages: Sequence[_Stage], inventory: Inventory) -> list[str]:
