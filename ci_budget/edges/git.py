@@ -17,6 +17,9 @@ LARGEST_FILE = 16_000_000
 
 _REVISION = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_@./^~{}+-]{0,255}", re.ASCII)
 _OBJECT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{7,64}", re.ASCII)
+_RELATIVE = re.compile(r"[~^{]")
+_REMOTE = "origin/"
 _LARGEST_COMMIT_HEADER = 200
 _CHECKOUT_TIMEOUT = 1800.0
 _ENVIRONMENT = {
@@ -52,11 +55,21 @@ def resolve(repo: Path, revision: str) -> str:
     why = "this clone is shallow" if shallow else "no such commit was fetched"
     raise UnmeasuredError(
         f"the revision '{revision}' is not in {repo}: {why}, so its files cannot be read",
-        mend=(
-            "Give actions/checkout `fetch-depth: 2` (0 where the base is further away), "
-            f"or run `git fetch --depth=1 origin {revision}` first."
-        ),
+        mend=_way_to(repo, revision, shallow=shallow),
     )
+
+
+def _way_to(repo: Path, revision: str, *, shallow: bool) -> str:
+    """How to get a revision that is not there."""
+    remote = f"{_REMOTE}{revision}"
+    if _git(repo, "rev-parse", "--verify", "--quiet", f"refs/remotes/{remote}", check=False).exit_code == 0:
+        return f"The clone has it as {remote}: name that."
+    deeper = "Give actions/checkout `fetch-depth: 2` (0 where the base is further away)"
+    if _RELATIVE.search(revision):
+        return f"{deeper}{', or run `git fetch --unshallow` first' if shallow else ''}."
+    fetch = f"`git fetch --depth=1 origin {revision.removeprefix(_REMOTE)}`"
+    # a branch or a tag that is fetched so gets no name of its own
+    return f"{deeper}, or run {fetch} first{'' if _ID.fullmatch(revision) else ' and name FETCH_HEAD'}."
 
 
 def commit_parents(repo: Path, revision: str = "HEAD") -> tuple[str, ...]:

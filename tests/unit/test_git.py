@@ -129,6 +129,35 @@ def test_revisions_are_no_options(repo: Path, revision: str) -> None:
         git.resolve(repo, revision)
 
 
+def test_what_to_do_for_a_missing_revision_does_it(repo: Path, tmp_path: Path) -> None:
+    first = command(repo, "rev-parse", "HEAD")
+    command(repo, "branch", "other")
+    second(repo)
+    shallow = tmp_path / "shallow"
+    command(tmp_path, "clone", "-q", "--depth=1", f"file://{repo}", str(shallow))
+
+    def mend(revision: str) -> str:
+        with pytest.raises(UnmeasuredError) as error:
+            git.resolve(shallow, revision)
+        return str(error.value.mend)
+
+    deeper = "Give actions/checkout `fetch-depth: 2` (0 where the base is further away), or run"
+    assert mend("HEAD~1") == f"{deeper} `git fetch --unshallow` first."
+    assert (
+        mend("other")
+        == mend("origin/other")
+        == f"{deeper} `git fetch --depth=1 origin other` first and name FETCH_HEAD."
+    )
+    command(shallow, "fetch", "-q", "--depth=1", "origin", "other")
+    assert git.resolve(shallow, "FETCH_HEAD") == first
+    command(shallow, "fetch", "-q", "--unshallow")
+    assert git.resolve(shallow, "HEAD~1") == first
+    assert mend("HEAD~7") == "Give actions/checkout `fetch-depth: 2` (0 where the base is further away)."
+    command(shallow, "fetch", "-q", "origin", "other:refs/remotes/origin/other")
+    assert mend("other") == "The clone has it as origin/other: name that."
+    assert git.resolve(shallow, "origin/other") == first
+
+
 def test_a_shallow_clone_says_what_to_do(repo: Path, tmp_path: Path) -> None:
     base = git.resolve(repo, "HEAD")
     second(repo)
