@@ -71,9 +71,10 @@ def notes_on(against: OtherRevision | None, plan: CheckPlan) -> list[str]:
     if changes:
         plural = "changes" if changes > 1 else "change"
         notes.append(f"this side is the working tree, with {changes} {plural} that {against.shown} cannot have")
-    submodules = git.list_submodules(plan.folder, against.commit)
-    if submodules:
-        notes.append(f"submodules are empty folders at {against.shown}: {', '.join(submodules[:_SHOWN])}")
+    submodules = git.list_submodules(git.top_folder(plan.folder), against.commit)
+    if empty := [part.path for part in submodules if not part.is_here]:
+        named = ", ".join(empty[:_SHOWN])
+        notes.append(f"submodules that this checkout has no commit of are empty folders at {against.shown}: {named}")
     return notes
 
 

@@ -6,7 +6,7 @@ Nothing is written into it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ci_budget.edges import processes
@@ -173,12 +173,31 @@ def count_changes(repo: Path) -> int:
     return sum(1 for entry in done.stdout.split(b"\0") if entry)
 
 
-def list_submodules(repo: Path, commit: str) -> list[str]:
-    """The paths of a commit's submodules."""
-    listed = _git(repo, "ls-tree", "-r", "-z", "--full-tree", commit).stdout.split(b"\0")
-    return [
-        line.split(b"\t", 1)[1].decode("utf-8", "surrogateescape") for line in listed if line.startswith(b"160000 ")
-    ]
+@dataclass(frozen=True, kw_only=True)
+class Submodule:
+    """A submodule of a commit. `path`: from the top folder; `commit`: the one that it is pinned to; `is_here`: whether
+    the checkout's own clone of it has that."""
+
+    path: str
+    commit: str
+    is_here: bool
+
+
+def list_submodules(top: Path, commit: str) -> list[Submodule]:
+    """The submodules of a commit, and theirs as far as they are here. `top`: the checkout's top folder."""
+    found: list[Submodule] = []
+    for line in _git(top, "ls-tree", "-r", "-z", "--full-tree", commit).stdout.split(b"\0"):
+        if not line.startswith(b"160000 "):
+            continue
+        facts, name = line.split(b"\t", 1)
+        path, pinned = name.decode("utf-8", "surrogateescape"), facts.split()[2].decode("ascii")
+        folder = top / path
+        # without a .git of its own git would answer for the repository around it
+        here = (folder / ".git").exists() and _git(folder, "cat-file", "-e", pinned, check=False).exit_code == 0
+        found.append(Submodule(path=path, commit=pinned, is_here=here))
+        if here:
+            found += [replace(inner, path=f"{path}/{inner.path}") for inner in list_submodules(folder, pinned)]
+    return found
 
 
 _REASONS = {

@@ -23,10 +23,11 @@ _FOLDER = "worktrees"
 
 @contextlib.contextmanager
 def work_tree(state: Path, repo: Path, commit: str) -> Iterator[Path]:
-    """A folder below `state` with the files of `commit`, gone when the block is left.
+    """A folder below `state` with the files of `commit`, gone when the block is left. `repo`: a checkout's top folder.
 
-    What a killed run left of its own is removed first. The folder has an empty `.git`, so that nothing above it
-    passes for its repository. Raises UnmeasuredError when the files cannot be brought there.
+    Submodules are filled from its clones of them; where one lacks the commit, the folder is empty. What a killed run
+    left of its own is removed first. The folder has an empty `.git`, so that nothing above it passes for its
+    repository. Raises UnmeasuredError when the files cannot be brought there.
     """
     remove_abandoned(state)
     place = state / _FOLDER / secrets.token_hex(4)
@@ -47,10 +48,19 @@ def _fill(place: Path, repo: Path, commit: str) -> Path:
     try:
         files.mkdir(parents=True, mode=0o755)
         git.check_out(repo, commit, into=files, index=place / "index")
+        for count, part in enumerate(git.list_submodules(repo, commit)):
+            if part.is_here:
+                _fill_submodule(repo / part.path, part.commit, files / part.path, place / f"index-{count}")
         (files / ".git").mkdir()
     except OSError as error:
         raise UnmeasuredError(f"{commit[:12]} cannot be checked out to {place}: {error.strerror}") from error
     return files
+
+
+def _fill_submodule(clone: Path, commit: str, files: Path, index: Path) -> None:
+    git.check_out(clone, commit, into=files, index=index)
+    if (clone / ".git").is_file():  # where its repository lies; a context that has it there has it here
+        shutil.copyfile(clone / ".git", files / ".git")
 
 
 def copy_git_folder(repo: Path, tree: Path) -> None:

@@ -223,7 +223,10 @@ class TestWhatIsNotThere:
         commit = repository.commit()
         given = CheckOptions(against="main")
         plan = plan_check(given, GitHubContext())
-        submodules = f"submodules are empty folders at main ({commit[:12]}): vendored"
+        assert notes_on(find_other(given, plan), plan) == []
+        command(repository.folder, "submodule", "--quiet", "deinit", "--force", "vendored")
+        shown = f"main ({commit[:12]})"
+        submodules = f"submodules that this checkout has no commit of are empty folders at {shown}: vendored"
         assert notes_on(find_other(given, plan), plan) == [submodules]
         repository.write({"app/new": "new", "app/file": "changed"})
         changes = f"this side is the working tree, with 2 changes that main ({commit[:12]}) cannot have"

@@ -47,6 +47,38 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
+def test_submodules_as_they_were_pinned_where_the_checkout_has_that(repo: Path, tmp_path: Path) -> None:
+    for name, inner in {"inner": None, "outer": "inner"}.items():
+        (tmp_path / name).mkdir()
+        command(tmp_path / name, "init", "-q", "-b", "main", ".")
+        (tmp_path / name / "old").write_text("old")
+        if inner:
+            command(tmp_path / name, "submodule", "--quiet", "add", str(tmp_path / inner), "deep/inner")
+        command(tmp_path / name, "add", "-A")
+        command(tmp_path / name, "commit", "-q", "-m", "one")
+    command(repo, "submodule", "--quiet", "add", str(tmp_path / "outer"), "parts/outer")
+    command(repo, "submodule", "--quiet", "add", str(tmp_path / "inner"), "parts/gone")
+    command(repo, "submodule", "--quiet", "update", "--init", "--recursive")
+    command(repo, "commit", "-q", "-m", "with submodules")
+    pinned = git.resolve(repo, "HEAD")
+    (repo / "parts" / "outer" / "new").write_text("new")
+    command(repo / "parts" / "outer", "add", "-A")
+    command(repo / "parts" / "outer", "commit", "-q", "-m", "two")
+    command(repo, "commit", "-qam", "raised")
+    command(repo, "submodule", "--quiet", "deinit", "--force", "parts/gone")
+    before = snapshot(repo)
+    with work_tree(tmp_path / "state", repo, pinned) as tree:
+        files = [path.relative_to(tree / "parts") for path in (tree / "parts").rglob("*") if path.is_file()]
+        assert sorted(map(str, files)) == [
+            "outer/.git", "outer/.gitmodules", "outer/deep/inner/.git", "outer/deep/inner/old", "outer/old",
+        ]  # fmt: skip
+        assert (tree / "parts" / "outer" / ".git").read_bytes() == (repo / "parts" / "outer" / ".git").read_bytes()
+        assert list((tree / "parts" / "gone").iterdir()) == []
+    assert snapshot(repo) == before
+    found = [(part.path, part.is_here) for part in git.list_submodules(repo, pinned)]
+    assert found == [("parts/gone", False), ("parts/outer", True), ("parts/outer/deep/inner", True)]
+
+
 def test_the_files_of_a_commit_and_nothing_else_changes(repo: Path, tmp_path: Path) -> None:
     before = snapshot(repo)
     state = tmp_path / "state"
