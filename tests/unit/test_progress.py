@@ -36,3 +36,11 @@ def test_levels_that_are_taken_away_meanwhile() -> None:
     with console.capture() as drawn:
         console.print(progress)
     assert "disk" not in drawn.get()
+
+
+def test_names_of_steps_are_no_commands() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, live=False, colour=False)
+    progress.doing("[2/3] RUN echo '##[error]x'\n::error::y")
+    progress.say("::warning::z")
+    assert stream.getvalue() == "[2/3] RUN echo '# #[error]x'\\n::error::y\n| ::warning::z\n"
