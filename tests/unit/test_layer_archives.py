@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -349,6 +350,23 @@ class TestHostileImages:
         assert "there is no image for linux/amd64 to read; platforms: linux/arm64" in self.refused(
             layout, "linux/amd64"
         )
+
+    def test_a_platform_by_its_other_names(self, tmp_path: Path) -> None:
+        layout = write_layout(tmp_path / "oci", [FIRST], platform="arm64/v8")
+        other = write_layout(tmp_path / "other", [SECOND], platform="arm")
+        for blob in (other / "blobs" / "sha256").iterdir():
+            (layout / "blobs" / "sha256" / blob.name).write_bytes(blob.read_bytes())
+        found = [json.loads((one / "index.json").read_text())["manifests"][0] for one in (layout, other)]
+        (layout / "index.json").write_text(json.dumps({"manifests": found}))
+        sizes = {
+            name: sum(layer.size for layer in read_oci_folder(layout, nothing, platform=name).layers.layers)
+            for name in ("linux/arm64", "linux/aarch64", "linux/arm64/v8", "linux/arm", "linux/arm/v7")
+        }
+        assert sizes == {
+            "linux/arm64": 8, "linux/aarch64": 8, "linux/arm64/v8": 8, "linux/arm": 1, "linux/arm/v7": 1,
+        }  # fmt: skip
+        several = "there are several images to read; platforms: linux/arm, linux/arm64/v8"
+        assert self.refused(layout) == f"{layout}: {several}\n  Name one with --platform."
 
     def test_layers_that_the_config_does_not_name(self, tmp_path: Path) -> None:
         data = saved([FIRST, SECOND]).replace(b'"diff_ids": ["sha256:', b'"diff_ids": [], "x": ["sha256:', 1)

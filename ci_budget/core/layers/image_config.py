@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ci_budget.core.layers.model import HistoryStep
+from ci_budget.core.stages.platforms import fits
 from ci_budget.errors import UnmeasuredError
 
 LARGEST_DOCUMENT = 16 * 2**20
@@ -95,13 +96,14 @@ def parse_index(data: bytes) -> list[ManifestEntry]:
 
 def choose_manifest(entries: Sequence[ManifestEntry], platform: str | None) -> ManifestEntry:
     """The one to read. Raises UnmeasuredError when none fits, or several do."""
-    fitting = [one for one in entries if platform is None or not one.platform or one.platform == platform]
+    exact = [one for one in entries if one.platform == platform]
+    fitting = exact or [one for one in entries if platform is None or fits(one.platform, platform)]
     distinct = list({one.digest: one for one in fitting}.values())
     if len(distinct) == 1:
         return distinct[0]
     known = ", ".join(sorted({one.platform or "unnamed" for one in entries})) or "none"
-    what = "several images" if distinct else f"no image for {platform}" if platform else "no image"
-    raise UnmeasuredError(f"there is {what} to read; platforms: {known}", mend="Name one with --platform.")
+    what = "are several images" if distinct else f"is no image for {platform}" if platform else "is no image"
+    raise UnmeasuredError(f"there {what} to read; platforms: {known}", mend="Name one with --platform.")
 
 
 def parse_manifest(data: bytes) -> tuple[str, tuple[str, ...]]:
