@@ -452,7 +452,15 @@ def test_steps_are_joined_in_writing_only_where_that_changes_nothing(step: str, 
     text = f"FROM debian:12\nRUN a\nRUN {step}\nRUN z\n"
     (finding,) = found(evidence(text, {}), but=("base-not-pinned",))
     assert (finding.mend == f"Join them: RUN a && {step} && z") is written_out
-    assert written_out or finding.mend == "Join them into one RUN, its commands one after the other under `set -e`."
+    said = "Join them into one RUN: the commands of each in a subshell, `( ... )`, and `&&` between them."
+    assert written_out or finding.mend == said
+
+
+@pytest.mark.parametrize("step", ["cd /src && make", "make && cd /x && make", "export A=1 && make", "A=1 && make $A"])
+def test_what_a_shell_does_to_itself_ends_with_its_step(step: str) -> None:
+    given = evidence(f"FROM debian:12\nRUN A=1 make\nRUN {step}\nRUN z\n", {})
+    (finding,) = (one for one in find_all(given, today=TODAY).findings if one.rule == "mergeable-steps")
+    assert finding.mend == f"Join them: RUN A=1 make && ({step}) && z"
 
 
 def test_steps_of_stages_that_are_not_in_the_image_do_not_count() -> None:

@@ -14,6 +14,11 @@ from ci_budget.core.text.units import format_size
 _LONGEST_MEND = 400
 _MORE_THAN_AND = re.compile(r"\|\||;|#|(?<![&>])&(?![&>])")  # `&&` would bind another way, or stand in a comment
 
+# what a shell does to itself ended with its RUN
+_LASTING = re.compile(
+    r"(?:^|&&)\s*(?:cd|pushd|export|set|umask|ulimit|source|\.|exec|trap|alias)\s|(?:^|&&)\s*[A-Za-z_]\w*=\S*(?:\s*&&|$)"
+)
+
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
     layers = _layers_by_place(evidence)
@@ -70,9 +75,10 @@ def _lost_between(evidence: Evidence, layers: set[int]) -> int | None:
 
 def _joined(steps: Sequence[Instruction]) -> str:
     if any(step.heredocs or step.is_json or _MORE_THAN_AND.search(" ".join(step.arguments)) for step in steps):
-        return "Join them into one RUN, its commands one after the other under `set -e`."
+        return "Join them into one RUN: the commands of each in a subshell, `( ... )`, and `&&` between them."
     flags = dict.fromkeys(flag for step in steps for flag in step.flags)
-    commands = " && ".join(one_line(" ".join(" ".join(step.arguments).split())) for step in steps)
+    texts = (one_line(" ".join(" ".join(step.arguments).split())) for step in steps)
+    commands = " && ".join(f"({text})" if _LASTING.search(text) else text for text in texts)
     return shorten(f"Join them: RUN {' '.join([*flags, commands])}", _LONGEST_MEND)
 
 
