@@ -393,6 +393,14 @@ def test_copies_of_what_lies_in_a_cache_are_no_finding_beside_the_cache() -> Non
     assert {one.rule for one in found(folder_twice(cache, "srv/e/lib/"))} == {"package-caches"}
 
 
+def test_lists_of_an_image_that_was_not_built_here_are_not_deleted_before_the_install() -> None:
+    given = two_steps("RUN apt-get update", "RUN apt-get install -y curl", LISTS, {"usr/bin/curl": MB})
+    (one,) = found(replace(given, dockerfile=None, plan=None))
+    assert one.mend.startswith("Put the update into the RUN that installs")
+    (one,) = found(one_run("./setup.sh", LISTS))
+    assert one.mend == "End this RUN with: && rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
+
+
 def test_a_mounted_cache_belongs_to_the_user_whose_it_is() -> None:
     given = one_run("pip install x", {"home/app/.cache/pip/http-v2/x": 9 * MB})
     assert given.image is not None

@@ -11,6 +11,7 @@ from ci_budget.core.text.units import format_size
 
 LISTS = "var/lib/apt/lists/"
 _CACHE = "var/cache/apt/"
+_UPDATES = re.compile(r"\bapt(?:-get)?\b[^;&|]*\bupdate\b")
 _INSTALLS = re.compile(r"\bapt(?:-get)?\b[^;&|]*\b(?:install|build-dep|upgrade|dist-upgrade|full-upgrade)\b")
 JOIN_UPDATE = (
     "Put the update into the RUN that installs, and end that one with the clean-up: RUN apt-get update && "
@@ -18,9 +19,9 @@ JOIN_UPDATE = (
 )
 
 
-def installs(command: str) -> bool:
-    """Whether a command installs packages with apt; one that does not may only fetch lists for a later one."""
-    return _INSTALLS.search(command) is not None
+def only_fetches(command: str) -> bool:
+    """Whether a command updates apt's package lists and installs nothing: they are for a later one."""
+    return _UPDATES.search(command) is not None and _INSTALLS.search(command) is None
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
@@ -36,8 +37,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
             "archives and caches": sizes.get((group.layer, _CACHE), 0),
         }
         said = " and ".join(f"{format_size(size)} of {name}" for name, size in parts.items() if size)
-        text = shell_text(evidence.instruction(place))
-        if text and not installs(text):
+        if only_fetches(shell_text(evidence.instruction(place)) or place.command):
             mend = JOIN_UPDATE
         else:
             mend = "End this RUN with: && rm -rf /var/lib/apt/lists/* /var/cache/apt/*"

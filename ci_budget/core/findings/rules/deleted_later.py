@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ci_budget.core.findings.rule import LEAST, Evidence, Rule, make_finding, name_some
-from ci_budget.core.findings.rules.apt_leftovers import JOIN_UPDATE, LISTS, installs
+from ci_budget.core.findings.rules.apt_leftovers import JOIN_UPDATE, LISTS, only_fetches
 from ci_budget.core.layers.waste import WastedPath
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
@@ -50,7 +50,7 @@ def _mend(evidence: Evidence, items: Sequence[WastedPath], *, hid: int, wrote: i
             "Do not copy what is deleted again: mount it for the step that needs it, "
             "RUN --mount=type=bind,source=SOURCE,target=TARGET ..., or name it in the ignore file."
         )
-    if all(item.path.startswith(LISTS) for item in items) and not installs(writer.command):
+    if all(item.path.startswith(LISTS) for item in items) and only_fetches(writer.command):
         return JOIN_UPDATE
     command = " ".join(place.command.split()).removeprefix("RUN ")
     if hid != wrote + 1 or not _ONLY_DELETES.fullmatch(command):  # a step from there to here may need them
