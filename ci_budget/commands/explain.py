@@ -8,7 +8,6 @@ import sys
 
 import click
 
-from ci_budget.commands.explain_against import explain_difference
 from ci_budget.commands.explain_options import ExplainOptions
 from ci_budget.commands.explained_images import ExplainedImage, find_image
 from ci_budget.core.inventory.explanation import explain_inventory
@@ -28,6 +27,8 @@ def run_explain(options: ExplainOptions, ahead: ReadingAhead) -> int:
 
         return fix_ignore(options.config, options.image, say=lambda text: click.echo(text, nl=False))
     if options.against is not None:
+        from ci_budget.commands.explain_against import explain_difference  # as above
+
         write_output(explain_difference(options, options.against, ahead), options)
         return ExitCode.OK
     found = find_image(options.image, config=options.config, platform=options.platform, ahead=ahead)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from ci_budget.core.dockerfile.instructions import Dockerfile, Instruction
 from ci_budget.core.findings.ignore_lines import ContextUse
@@ -24,6 +24,10 @@ LEAST = 1_000_000
 _LONGEST_COMMAND = 8000
 _LOUD_BYTES = 100_000_000
 _LOUD_SHARE = 20  # a twentieth
+
+
+Ending = Literal[".a", ".pyc", "/pyvenv.cfg"]
+"""The ends of names that rules ask for."""
 
 
 class OwnFile(NamedTuple):
@@ -106,13 +110,19 @@ class Evidence:
         """The own files whose folder, with its slash at the end, passes a test."""
         return (file for folder in self.folders if matches(folder) for file in self.in_folder(folder))
 
-    def ending_in(self, ending: str) -> list[OwnFile]:
+    def ending_in(self, ending: Ending) -> list[OwnFile]:
         """The own files whose names end so."""
+        return [file for file in self._ending if file.path.endswith(ending)]
+
+    @cached_property
+    def _ending(self) -> Sequence[OwnFile]:
+        """What one look at every file finds for all who ask by the end of a name."""
+        endings = get_args(Ending)
         return [
             OwnFile(entry.path, entry.size, layer)
             for files in self._held.values()
             for entry, layer in files
-            if entry.path.endswith(ending)
+            if entry.path.endswith(endings)
         ]
 
     @cached_property

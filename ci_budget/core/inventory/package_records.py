@@ -16,6 +16,7 @@ from typing import Any
 
 from ci_budget.core.inventory.model import Manager
 
+_FIRST_FIELDS = re.compile(r"^[^,\r\n]+", re.MULTILINE)
 _TITLE = re.compile(r"(.+?)-(v?[0-9].*|[^-]*)", re.DOTALL)
 
 
@@ -71,14 +72,13 @@ def parse_dist_info(data: bytes, record: str) -> PackageFiles:
     title = posixpath.basename(folder).removesuffix(".dist-info")
     found = _TITLE.fullmatch(title)  # old tools left dashes in names
     name, version = (found[1], found[2]) if found else (title, "")
-    lines = data.decode("utf-8", "surrogateescape").splitlines()
-    paths = [
-        line[: line.find(",")] if line.count(",") == 2 and not line.startswith('"') else _first_field(line)
-        for line in lines
-    ]
+    text = data.decode("utf-8", "surrogateescape")
+    # a hundred thousand lines: one by one only where some are quoted
+    paths = [_first_field(line) for line in text.splitlines()] if '"' in text else _FIRST_FIELDS.findall(text)
     inside = f"{base}/" if base else ""
     files = [path if path.startswith("/") else inside + path for path in paths if path]
-    files = [posixpath.normpath(path) if ".." in path or "//" in path else path for path in files]
+    if ".." in text or "//" in text:
+        files = [posixpath.normpath(path) if ".." in path or "//" in path else path for path in files]
     return PackageFiles(Manager.PIP, re.sub(r"[-_.]+", "-", name).lower(), version, record, tuple(files))
 
 

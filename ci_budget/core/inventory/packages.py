@@ -143,24 +143,23 @@ def _measure(
 ) -> PackageRecord:
     """The record with its size; a file that two packages list counts for the first."""
     one, index = package if isinstance(package, tuple) else (package, files[package.record][1])
-    size = 0
+    size, manager = 0, one.manager
     for name in (*one.files, one.record):
-        path = name if name in files else _resolve(name, files)
-        if path is not None and path not in owned:
-            owned[path] = one.manager
-            size += files[path][0].size
+        shown = files.get(name)
+        if shown is None and name.startswith(_ELSEWHERE):
+            shown = _resolve(name, files)
+        if shown is not None:
+            entry = shown[0]
+            if entry.path not in owned:
+                owned[entry.path] = manager
+                size += entry.size
     return _record(one, size, index)
 
 
-def _resolve(name: str, files: _Files) -> str | None:
+def _resolve(name: str, files: _Files) -> tuple[Entry, int] | None:
     """The visible file of a listed name; Debian's lists still say `/bin/x` where `/bin` is a link to `/usr/bin`."""
-    if not name.startswith(_ELSEWHERE):
-        return None
     path = name.lstrip("/")
-    if path in files:
-        return path
-    merged = f"usr/{path}"
-    return merged if path.startswith(_MERGED) and merged in files else None
+    return files.get(path) or (files.get(f"usr/{path}") if path.startswith(_MERGED) else None)
 
 
 def _node_packages(files: _Files, records: list[str], read: Read, owned: dict[str, Manager]) -> Iterator[PackageRecord]:

@@ -122,14 +122,14 @@ def _folders(visible: Visible, reader: _Reader, owned: Mapping[str, Manager]) ->
 
 def _alike(visible: Visible) -> list[list[_File]]:
     """Small files of the same name and size, each list in the order of paths."""
-    small = [(entry.path, entry.size, layer) for entry, layer in visible if 0 < entry.size < SMALLEST_SAME]
-    names = [hash((path[path.rfind("/") + 1 :], size)) for path, size, _ in small]  # names are larger
-    again = {key for key, count in Counter(names).items() if count > 1}
+    small = [shown for shown in visible if 0 < shown[0].size < SMALLEST_SAME]
+    keys = [hash((entry.path.rpartition("/")[2], entry.size)) for entry, _ in small]  # names would be as large again
+    again = {key for key, count in Counter(keys).items() if count > 1}
     found: dict[tuple[str, int], list[_File]] = {}
-    for file, key in zip(small, names, strict=True):
+    for (entry, layer), key in zip(small, keys, strict=True):
         if key in again:
-            path, size, _ = file
-            found.setdefault((path[path.rfind("/") + 1 :], size), []).append(file)
+            named = entry.path.rpartition("/")[2], entry.size
+            found.setdefault(named, []).append((entry.path, entry.size, layer))
     return [sorted(files) for files in found.values() if 1 < len(files) <= _MOST_ALIKE]
 
 

@@ -32,26 +32,70 @@ class _Node:
 
 def dive_figures(image: ImageLayers) -> DiveFigures:
     """What `dive --json` says of the image."""
-    seen: dict[str, int] = {}
-    again: dict[str, tuple[int, int]] = {}  # of the few that are seen more than once: all sizes, and the smallest
-    unsized: set[str] = set()
+    seen = _Seen()
     deleting = [index for index, layer in enumerate(image.layers) if _whiteouts(layer)]
-    wanted = _Wanted(image)
+    wanted, shared = _Wanted(image), _shared_folders(image)
     below = _Node()
     for index, layer in enumerate(image.layers):
         if index == 0 and deleting:
             below = _tree(wanted.of(layer))  # dive looks a first layer's whiteouts up in that layer itself
-        for leaves in _leaves(layer, below, unsized):
-            for path in seen.keys() & leaves.keys():
-                total, smallest = again.get(path, (seen[path], seen[path]))
-                again[path] = total + leaves[path], min(smallest, leaves[path])
-            seen.update(leaves)
+        hidden = {entry.path: _find(below, entry.path) for entry in _whiteouts(layer)}
+        if None in hidden.values():
+            for path, size in _ordered_leaves(_tree(_content(layer)), below):
+                seen.add(path, size)
+        else:
+            for path, size in _shared_leaves(layer, hidden, shared):
+                seen.add(path, size)
+                seen.alone -= size
+            seen.alone += layer.size
+            for path, node in hidden.items():
+                seen.add(path, _whole_size(node))
         if 0 < index < max(deleting, default=0):
             _lay_over(below, wanted.of(layer))
-    once = sum(seen.values()) - sum(seen[path] for path in again)
-    wasted, least = (sum(sizes[at] for sizes in again.values()) for at in (0, 1))
-    least -= len(unsized - seen.keys())
-    return DiveFigures(efficiency=(once + least) / (once + wasted) if once + wasted else 1.0, wasted_bytes=wasted)
+    return seen.figures()
+
+
+class _Seen:
+    """The leaves of all layers. `alone`: bytes of those that lie where no other layer has anything."""
+
+    def __init__(self) -> None:
+        self.alone = 0
+        self._sizes: dict[str, list[int]] = {}
+        self._unsized: set[str] = set()
+
+    def add(self, path: str, size: int | None) -> None:
+        """A leaf; without a size, what dive stopped at."""
+        if size is None:
+            self._unsized.add(path)
+        else:
+            self._sizes.setdefault(path, []).append(size)
+
+    def figures(self) -> DiveFigures:
+        once = self.alone + sum(sizes[0] for sizes in self._sizes.values() if len(sizes) == 1)
+        again = [sizes for sizes in self._sizes.values() if len(sizes) > 1]
+        wasted = sum(map(sum, again))
+        least = sum(map(min, again)) - len(self._unsized - self._sizes.keys())
+        return DiveFigures(efficiency=(once + least) / (once + wasted) if once + wasted else 1.0, wasted_bytes=wasted)
+
+
+def _shared_folders(image: ImageLayers) -> set[str]:
+    """Where more than one layer has or deletes something: nothing else can be seen twice."""
+    seen: set[str] = set()
+    shared: set[str] = set()
+    for layer in image.layers:
+        deleted = {folder_of(entry.path) for entry in _whiteouts(layer)}
+        shared |= (layer.folders.keys() & seen) | deleted
+        seen |= layer.folders.keys()
+    return shared
+
+
+def _shared_leaves(layer: Layer, hidden: Iterable[str], shared: set[str]) -> Iterator[tuple[str, int]]:
+    """Paths and sizes of a layer's leaves in the shared folders, whiteouts left out."""
+    parents = {folder_of(path) for path in hidden}
+    for folder in layer.folders.keys() & shared:
+        for entry in layer.folders[folder]:
+            if entry.path not in layer.folders and entry.path not in parents:
+                yield entry.path, entry.size
 
 
 class _Wanted:
@@ -85,24 +129,6 @@ class _Wanted:
 
 def _whiteouts(layer: Layer) -> list[Entry]:
     return [entry for entry in layer.markers if entry.kind is Kind.WHITEOUT]
-
-
-def _leaves(layer: Layer, below: _Node, unsized: set[str]) -> Iterator[dict[str, int]]:
-    """Sizes of the leaves of a layer above `below` by path; in dive's order only where it would stop half-way, at a
-    path that `unsized` takes."""
-    hidden = {entry.path: _find(below, entry.path) for entry in _whiteouts(layer)}
-    if None in hidden.values():
-        for path, size in _ordered_leaves(_tree(_content(layer)), below):
-            if size is None:
-                unsized.add(path)
-            else:
-                yield {path: size}
-        return
-    parents = layer.folders.keys() | {folder_of(path) for path in hidden}
-    yield {
-        entry.path: entry.size for entries in layer.folders.values() for entry in entries if entry.path not in parents
-    }
-    yield {path: _whole_size(node) for path, node in hidden.items()}
 
 
 def _content(layer: Layer) -> Iterator[Entry]:

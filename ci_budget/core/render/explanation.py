@@ -8,10 +8,6 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from ci_budget.core.inventory.explanation import Explanation
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.records.report import Finding, ImageReport
@@ -43,6 +39,10 @@ def render_explanation_text(
     ascii_only: bool = False,
 ) -> str:
     """The explanation for a terminal of `width` columns, each list with `top` rows at most."""
+    from rich.console import Console  # heavy, and only for terminals
+    from rich.table import Table
+    from rich.text import Text
+
     out = StringIO()
     console = Console(
         file=out, width=max(width, 60), color_system="standard" if colour else None, force_terminal=colour,
