@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ci_budget.edges.engine.engine_socket import look_up_image
 from ci_budget.edges.engine.facts import ImageFacts
+from ci_budget.edges.engine.image_lookup import look_up_image
 from ci_budget.edges.layers import reading_ahead
 from ci_budget.edges.layers.layer_folders import LayerFolders
 from ci_budget.edges.layers.reading_ahead import ReadingAhead

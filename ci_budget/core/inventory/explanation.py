@@ -129,13 +129,14 @@ def _paths(inventory: Inventory) -> list[ExplainedPath]:
     least = max(1, inventory.size // _WORTH_SHOWING)
     sizes: dict[str, int] = {}
     largest: dict[str, tuple[int, int]] = {}
-    hidden: set[str] = set()
-    for folder in inventory.folders:
+    some = int(_NEARLY_ALL * least) // max(1, len(inventory.layers))  # one layer has that much of all that counts
+    folders = {folder.path for folder in inventory.folders if folder.size >= some}
+    files = {file.path for file in inventory.files if file.size >= some}
+    for folder in [folder for folder in inventory.folders if folder.path in folders]:
         _add(folder.path + "/", folder.size, folder.layer, sizes, largest)
-    for file in inventory.files:
+    for file in [file for file in inventory.files if file.path in files]:
         _add(file.path, file.size, file.layer, sizes, largest)
-        if file.hidden:
-            hidden.add(file.path)
+    hidden = {file.path for file in inventory.files if file.hidden}
     within: dict[str, int] = {}
     for path, size in sizes.items():
         parent = path.rstrip("/").rpartition("/")[0] + "/"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import socket
 from collections.abc import Iterator
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import IO
 
-from ci_budget.edges.engine.engine_socket import LOCAL, asked, image_target
+from ci_budget.edges.engine.image_lookup import LOCAL, image_target
 from ci_budget.edges.processes import running
 from ci_budget.errors import UnmeasuredError
 
@@ -25,7 +26,7 @@ def saved_image(docker_host: str, version: str, image: str) -> Iterator[IO[bytes
     Raises UnmeasuredError, also on leaving the block, when the engine cannot save the image.
     """
     if docker_host.startswith(LOCAL):
-        with asked(docker_host.removeprefix(LOCAL), f"/v{version}{image_target(image, 'get')}") as answer:
+        with _asked(docker_host.removeprefix(LOCAL), f"/v{version}{image_target(image, 'get')}") as answer:
             if answer.status != 200:
                 raise UnmeasuredError(f"the image {image} cannot be saved: {_message(answer)}")
             yield answer
@@ -42,6 +43,32 @@ def saved_image(docker_host: str, version: str, image: str) -> Iterator[IO[bytes
             raise
         if saving.wait(_SAVE_ENDS_WITHIN) != 0:
             raise UnmeasuredError(f"saving the image {image} failed")
+
+
+@contextlib.contextmanager
+def _asked(path: str, target: str) -> Iterator[HTTPResponse]:
+    """The engine's answer, straight from its socket: the docker command would only hand every byte on. Raises
+    UnmeasuredError when none comes, also on leaving the block.
+
+    HTTP/1.0 knows no chunks: its body is what was asked for and nothing else, and ends with the connection.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(path)
+            connection.sendall(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+            answer = HTTPResponse(connection)
+            answer.begin()
+        except (OSError, HTTPException) as error:
+            raise _silent(path, error) from error
+        with answer:
+            try:
+                yield answer
+            except OSError as error:
+                raise _silent(path, error) from error
+
+
+def _silent(path: str, error: Exception) -> UnmeasuredError:
+    return UnmeasuredError(f"saving an image failed: the engine at {LOCAL}{path} does not answer ({error})")
 
 
 def _message(answer: HTTPResponse) -> str:

@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING, NoReturn
 
 from ci_budget.core.layers.model import Entry, Kind
 from ci_budget.edges.engine.docker_host import current_docker_host
-from ci_budget.edges.engine.engine_socket import look_up_image
 from ci_budget.edges.engine.facts import ImageFacts
+from ci_budget.edges.engine.image_lookup import look_up_image
 from ci_budget.edges.layers.layer_folders import LayerFolders
 from ci_budget.edges.signals import shielded
 from ci_budget.errors import UnmeasuredError
