@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ci_budget.core.dockerfile.directives import Directives, read_directives, split_bom
 from ci_budget.core.dockerfile.go_parser import Command, failing_line, parse_commands
+from ci_budget.core.dockerfile.stage_names import default_name
 from ci_budget.core.text.plain_text import one_line, shorten
 from ci_budget.core.text.suggestion import suggest
 from ci_budget.errors import ConfigError
@@ -178,7 +179,7 @@ def _stages(instructions: tuple[Instruction, ...], file: str) -> tuple[Stage, ..
         name = _stage_name(begin, file)
         stages.append(
             Stage(
-                name=name or f"stage-{index}",
+                name=name or default_name(index),
                 named=name is not None,
                 index=index,
                 line=begin.line,

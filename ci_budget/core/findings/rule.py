@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from ci_budget.core.findings.ignore_lines import ContextUse
 from ci_budget.core.findings.names import RuleName
 from ci_budget.core.inventory.explanation import readable_command
 from ci_budget.core.inventory.model import Inventory
-from ci_budget.core.layers.model import Entry, ImageLayers, Kind, folder_of
+from ci_budget.core.layers.model import Entry, ImageLayers, Kind
 from ci_budget.core.layers.waste import Waste
 from ci_budget.core.records.report import Finding, ImageReport, StepReport
 from ci_budget.core.stages.plan import EdgeKind, PlannedStage, StagePlan
@@ -84,7 +85,7 @@ class Evidence:
             unseen.setdefault(item.wrote, set()).add(item.path)
             if item.cause == "overwritten":
                 below[item.hid, item.path, item.size] = item.wrote
-        again = {folder_of(path) for _, path, _ in below}
+        again = {posixpath.dirname(path) for _, path, _ in below}
         first = self.image.inherited
         found: dict[str, list[tuple[Entry, int]]] = {}
         for index in range(first, len(self.image.layers)):

@@ -6,22 +6,20 @@ given (`own_sha256`) and on what each kept in its stage (`kept`); where these le
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
+from ci_budget.core.dockerfile.stage_names import is_unnamed
+from ci_budget.core.inventory.inputs import COPIES, METADATA
 from ci_budget.core.inventory.model import InstructionRecord, Inventory
 from ci_budget.core.inventory.origins import drifted_images
 from ci_budget.core.records.report import Cause
 
-_COPIES = ("COPY", "ADD")
-_SILENT = ("CMD", "ENTRYPOINT", "EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "STOPSIGNAL", "VOLUME")
 _ALIKE = 50  # a fiftieth apart: one and the same bytes
 _SHARE = 20  # what moved by less than a twentieth of the whole is no rival
 _HALF = 2
-_UNNAMED = re.compile(r"stage-\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +65,7 @@ class _Move:
     @property
     def silent(self) -> bool:
         """Whether no other instruction can see it."""
-        return all(one.command in _SILENT for one in (self.old, self.new) if one is not None)
+        return all(one.command.lower() in METADATA for one in (self.old, self.new) if one is not None)
 
     @property
     def delta(self) -> int:
@@ -142,7 +140,7 @@ class Causes:
         writer = _writer(grown if delta * whole > 0 else (), alike, changed, whole)
         if writer is not None:
             return self._told(writer, changed)
-        if brought.command in _COPIES:
+        if brought.command.lower() in COPIES:
             lone = len(changed) == 1 and not grown and not self._drifted_bases and self._was_read(brought.sources)
             return Behind(cause=changed[0].tell(None)) if lone else Behind()
         changed += [one for one in self._before(own, at) if one.changed and not one.silent and one not in changed]
@@ -260,7 +258,7 @@ def _names(stages: Sequence[_Stage], inventory: Inventory) -> list[str]:
 
 
 def _is_unnamed(stage: _Stage) -> bool:
-    return _UNNAMED.fullmatch(stage.records[0].stage) is not None
+    return is_unnamed(stage.records[0].stage)
 
 
 def _stages(inventory: Inventory) -> Iterator[_Stage]:

@@ -30,10 +30,10 @@ class Inputs:
     arguments: Mapping[str, str]
 
 
-_METADATA = frozenset({"cmd", "entrypoint", "expose", "healthcheck", "label", "maintainer", "stopsignal", "volume"})
+METADATA = frozenset({"cmd", "entrypoint", "expose", "healthcheck", "label", "maintainer", "stopsignal", "volume"})
 """What no later step can see."""
 _WORD = re.compile(r"\w+")
-_COPIES = frozenset({"add", "copy"})
+COPIES = frozenset({"add", "copy"})
 _SEEN_BY_COPIES = frozenset({"arg", "env", "workdir"})
 
 
@@ -108,7 +108,7 @@ def _key_stage(
                 *([_hash_files(inputs, sources)] if sources else []),
             ]
         )
-        given = _hash([variables if step.command in _COPIES else key, own, *used])
+        given = _hash([variables if step.command in COPIES else key, own, *used])
         found[stage.name, step.line] = _Keys(
             inputs_sha256=given,
             own_sha256=own,
@@ -116,7 +116,7 @@ def _key_stage(
             arguments=[one.line for one in _outside(_without_default(step), dockerfile)],
             **_taken(stage, step.line, plan),
         )
-        if step.command not in _METADATA:
+        if step.command not in METADATA:
             key = _hash([key, given])
         if step.command in _SEEN_BY_COPIES:
             variables = _hash([variables, own])

@@ -8,11 +8,12 @@ reading that layer, and its smallest size is -1 unless another layer has the pat
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ci_budget.core.layers.entries import WHITEOUT
-from ci_budget.core.layers.model import Entry, ImageLayers, Kind, Layer, folder_of
+from ci_budget.core.layers.model import Entry, ImageLayers, Kind, Layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def _shared_folders(image: ImageLayers) -> set[str]:
     seen: set[str] = set()
     shared: set[str] = set()
     for layer in image.layers:
-        deleted = {folder_of(entry.path) for entry in _whiteouts(layer)}
+        deleted = {posixpath.dirname(entry.path) for entry in _whiteouts(layer)}
         shared |= (layer.folders.keys() & seen) | deleted
         seen |= layer.folders.keys()
     return shared
@@ -91,7 +92,7 @@ def _shared_folders(image: ImageLayers) -> set[str]:
 
 def _shared_leaves(layer: Layer, hidden: Iterable[str], shared: set[str]) -> Iterator[tuple[str, int]]:
     """Paths and sizes of a layer's leaves in the shared folders, whiteouts left out."""
-    parents = {folder_of(path) for path in hidden}
+    parents = {posixpath.dirname(path) for path in hidden}
     for folder in layer.folders.keys() & shared:
         for entry in layer.folders[folder]:
             if entry.path not in layer.folders and entry.path not in parents:
@@ -103,7 +104,7 @@ class _Wanted:
 
     def __init__(self, image: ImageLayers) -> None:
         self._named = {entry.path for layer in image.layers for entry in _whiteouts(layer)}
-        self._around = {folder_of(path) for path in self._named}
+        self._around = {posixpath.dirname(path) for path in self._named}
         self._folders: dict[str, bool] = {"": False}
 
     def of(self, layer: Layer) -> list[Entry]:
@@ -121,7 +122,7 @@ class _Wanted:
         unknown = []
         while (known := self._folders.get(folder)) is None and not (known := folder in self._named):
             unknown.append(folder)
-            folder = folder_of(folder)
+            folder = posixpath.dirname(folder)
         self._folders[folder] = known
         self._folders.update(dict.fromkeys(unknown, known))
         return known

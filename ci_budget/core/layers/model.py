@@ -43,11 +43,6 @@ def path_key(path: str) -> list[str]:
     return path.split("/")
 
 
-def folder_of(path: str) -> str:
-    """The folder that a path lies in; empty for the root."""
-    return path[: max(0, path.rfind("/"))]
-
-
 @dataclass(frozen=True)
 class Layer:
     """One layer, lowest first in an image. `entries`: in path order. `diff_id`: `sha256:…` of the uncompressed tar."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
-from ci_budget.core.layers.model import Entry, Kind, Layer, folder_of
+from ci_budget.core.layers.model import Entry, Kind, Layer
 
 Cause = Literal["overwritten", "deleted", "hidden"]
 
@@ -60,7 +61,7 @@ class Stack:
         """The names of a folder that held none so far."""
         self._names[folder] = names = _Names()
         while folder:  # it, and those above it that are not known either
-            above = folder_of(folder)
+            above = posixpath.dirname(folder)
             inner = self._inner.get(above)
             if inner is not None:
                 inner.add(folder)
@@ -71,7 +72,7 @@ class Stack:
         return names
 
     def _delete(self, path: str, index: int) -> Iterator[HiddenEntry]:
-        found = self._names.get(folder_of(path), {}).pop(path, None)
+        found = self._names.get(posixpath.dirname(path), {}).pop(path, None)
         if found is not None:
             yield HiddenEntry(found[0], "deleted", found[1], index, path)
         for entry, layer in self._take_below(path):
@@ -94,7 +95,7 @@ class Stack:
         """Take everything out that lies below a folder."""
         if folder not in self._names:
             return
-        self._inner.get(folder_of(folder), set()).discard(folder)
+        self._inner.get(posixpath.dirname(folder), set()).discard(folder)
         pending = [folder]
         while pending:
             one = pending.pop()

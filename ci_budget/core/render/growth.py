@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
+from ci_budget.core.dockerfile.stage_names import is_unnamed
 from ci_budget.core.records.report import Cause, Contributor
 from ci_budget.core.text.units import format_delta, format_size
 
@@ -15,7 +15,6 @@ _KINDS: Final = {
     "base-drift": "base image drift",
 }
 
-_UNNAMED: Final = re.compile(r"stage-\d+")
 _BRINGING: Final = ("FROM", "COPY", "ADD")
 
 
@@ -49,7 +48,7 @@ def tell_cause(cause: Cause, file: str, text: str = "") -> str:
 
 
 def _stage(cause: Cause) -> str:
-    return f" (stage {cause.stage})" if _UNNAMED.fullmatch(cause.stage) is None else ""
+    return f" (stage {cause.stage})" if not is_unnamed(cause.stage) else ""
 
 
 def _done(cause: Cause) -> str:
@@ -62,7 +61,7 @@ def _behind(found: Contributor) -> str:
     said = []
     cause = found.cause
     if cause is not None:
-        of = f" of {cause.stage}" if _UNNAMED.fullmatch(cause.stage) is None else ""
+        of = f" of {cause.stage}" if not is_unnamed(cause.stage) else ""
         gone = f"by {_an(cause.command)}{of} that is gone"
         said.append(f"by line {cause.line}{of}" if cause.line is not None else gone)
     if found.changed_line is not None:
