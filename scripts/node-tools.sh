@@ -13,7 +13,7 @@ command -v npm >/dev/null || "$here/scripts/debian-packages.sh" nodejs npm
 rm -rf "$tools"
 mkdir -p "$tools"
 cp "$here/tests/github_api/package.json" "$lock" "$tools"
-npm ci --prefix "$tools" --ignore-scripts --no-audit --no-fund --loglevel=error
+npm ci --prefix "$tools" --fetch-retries=5 --ignore-scripts --no-audit --no-fund --loglevel=error
 # Of the API's descriptions (370 MB) one is used.
 find "$tools/node_modules/@octokit/openapi/generated" -name '*.json' ! -name api.github.com.json -delete
 cp "$lock" "$tools/installed"

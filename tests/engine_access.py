@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -43,6 +44,20 @@ class Engine:
                 f"docker {' '.join(arguments)} exited {done.returncode}: {done.stderr.decode(errors='replace')}"
             )
         return done.stdout.decode(errors="replace")
+
+    def build_online(self, *arguments: str) -> None:
+        """`docker buildx build` of what a network feeds, which may be away for a moment: up to three tries.
+
+        Raises AssertionError as `docker` does, after the last one.
+        """
+        for seconds in (5, 20):
+            try:
+                self.docker("buildx", "build", *arguments)
+                return
+            except AssertionError as error:
+                print(f"tried again in {seconds} s: {error}")
+                time.sleep(seconds)
+        self.docker("buildx", "build", *arguments)
 
     def make_base(self, kind: str) -> str:
         """Make or find the base image `kind` (a key of BASES) and return its name."""

@@ -29,8 +29,7 @@ MODEL_BYTES = 20_000_000
 
 @pytest.fixture(scope="module")
 def after(engine: Engine, debian_base: str) -> Iterator[str]:
-    build = ["buildx", "build", "--load", "--target", "runtime", "--build-arg", "VARIANT=light", "-t", AFTER]
-    engine.docker(*build, str(EXAMPLE))
+    engine.build_online("--load", "--target", "runtime", "--build-arg", "VARIANT=light", "-t", AFTER, str(EXAMPLE))
     yield AFTER
     engine.docker("rmi", AFTER)
 
@@ -64,9 +63,9 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def before(engine: Engine, debian_base: str, model_manifest: str) -> Iterator[str]:
-    build = ["buildx", "build", "--load", "--network", "host", "-f", str(EXAMPLE / "Dockerfile.before"), "-t", BEFORE]
+    build = ["--load", "--network", "host", "-f", str(EXAMPLE / "Dockerfile.before"), "-t", BEFORE]
     arguments = ["--build-arg", "VARIANT=light", "--build-arg", f"MODELS_MANIFEST={model_manifest}"]
-    engine.docker(*build, *arguments, str(EXAMPLE))
+    engine.build_online(*build, *arguments, str(EXAMPLE))
     yield BEFORE
     engine.docker("rmi", BEFORE)
 
@@ -190,7 +189,7 @@ def test_a_damaged_filesystem_comes_back(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_own_image_speaks_to_a_mounted_socket(engine: Engine, debian_base: str) -> None:
     socket = engine.docker_host.removeprefix("unix://")
-    engine.docker("buildx", "build", "--load", "--target", "runtime", "-t", TOOL, str(CLONE))
+    engine.build_online("--load", "--target", "runtime", "-t", TOOL, str(CLONE))
     mount = ["-v", f"{socket}:/var/run/docker.sock", "--group-add", str(Path(socket).stat().st_gid)]
     told = engine.docker("run", "--rm", *mount, "--entrypoint", "sh", TOOL, "-c", ASK)
     server = engine.docker("version", "--format", "{{.Server.Version}}")
