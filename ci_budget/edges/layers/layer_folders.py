@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BufferedReader
 from itertools import islice
 from operator import attrgetter
@@ -52,31 +52,47 @@ class LayerFolders:
 
 def read_folder(folder: Path) -> Iterator[Entry]:
     """The entries of a layer directory, in path order. Raises UnmeasuredError when it cannot be read."""
-    top = str(folder)
     linked: dict[str, int] = {}
-    first: dict[int, str] = {}
+    return join_links(walk(str(folder), "", linked, []), linked)
+
+
+def walk(top: str, path: str, linked: dict[str, int], left: list[str], enough: int = MOST_NAMES) -> Iterator[Entry]:
+    """What lies below one folder of a layer directory, in path order, each with its own size.
+
+    `linked` takes the inodes of files with several links, by path, before they come. After `enough` names no further
+    folder is entered: `left` names those. Raises UnmeasuredError when one cannot be read.
+    """
+    count = 0
     try:
-        pending, opaque = _scan(top, "", linked)
+        pending, opaque = _scan(top, path, linked)
         if opaque:
-            yield Entry("", Kind.OPAQUE)
+            yield Entry(path, Kind.OPAQUE)
         while pending:
             entry = pending.pop()
-            path = entry.path
-            if entry.kind is Kind.FILE:
-                if path in linked:
-                    carrier = first.setdefault(linked.pop(path), path)
-                    if carrier != path:
-                        entry = entry._replace(size=0, same_as=carrier)
-                yield entry
-                continue
+            count += 1
             yield entry
             if entry.kind is Kind.FOLDER:
-                below, opaque = _scan(top, path, linked)
+                if count > enough:
+                    left.append(entry.path)
+                    continue
+                below, opaque = _scan(top, entry.path, linked)
                 if opaque:
-                    yield Entry(path, Kind.OPAQUE)
+                    yield Entry(entry.path, Kind.OPAQUE)
                 pending += below
     except OSError as error:
         raise _unreadable(top, error) from error
+
+
+def join_links(entries: Iterable[Entry], linked: Mapping[str, int]) -> Iterator[Entry]:
+    """The same, where only the first of several links has a size and the others name it; `linked`: see `walk`."""
+    first: dict[int, str] = {}
+    for entry in entries:
+        if entry.kind is Kind.FILE and entry.path in linked:
+            carrier = first.setdefault(linked[entry.path], entry.path)
+            if carrier != entry.path:
+                yield entry._replace(size=0, same_as=carrier)
+                continue
+        yield entry
 
 
 def _scan(top: str, path: str, linked: dict[str, int]) -> tuple[list[Entry], bool]:

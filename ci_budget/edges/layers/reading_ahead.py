@@ -7,32 +7,26 @@ image) is read later in the common way, which also says what is wrong.
 from __future__ import annotations
 
 import contextlib
-import marshal
 import os
 import select
 import signal
-import struct
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ci_budget.core.layers.model import Entry, Kind
 from ci_budget.edges.engine.docker_host import current_docker_host
 from ci_budget.edges.engine.facts import ImageFacts
 from ci_budget.edges.engine.image_lookup import look_up_image
-from ci_budget.edges.layers.layer_folders import LayerFolders
+from ci_budget.edges.layers.layer_folders import MOST_NAMES, join_links
+from ci_budget.edges.layers.layer_reader import PART, Part, TaskQueue, load_part, read_layers
 from ci_budget.edges.signals import shielded
 from ci_budget.errors import UnmeasuredError
 
 if TYPE_CHECKING:
     from ci_budget.edges.layers.image_archives import ImageContents
 
-_READERS = 2
-_FORMAT = 2  # later ones look each text up first: nothing here comes twice
-_KINDS = {kind.value: kind for kind in Kind}
-_TASK = struct.Struct("=I")
-_MOST_LAYERS = select.PIPE_BUF // _TASK.size  # all tasks are in the pipe before anyone reads
-_DONE = struct.Struct("=IIQQ")
-"""Layer, reader, offset and length in the reader's file."""
+_READERS = 3  # one more than most runners' cores: a disk that must seek keeps one of them waiting
 
 
 class ReadingAhead:
@@ -62,7 +56,7 @@ def reading_ahead(images: Sequence[str]) -> Iterator[ReadingAhead]:
         if len(os.sched_getaffinity(0)) > 1:  # else it would only cost
             for image in dict.fromkeys(images):
                 facts = look_up_image(current_docker_host(), image)
-                if facts is not None and 0 < len(facts.diff_ids) <= _MOST_LAYERS and facts.has_layer_folders:
+                if facts is not None and facts.diff_ids and facts.has_layer_folders:
                     readings[image] = stack.enter_context(_reading(facts))
         yield ReadingAhead(readings)
 
@@ -70,49 +64,82 @@ def reading_ahead(images: Sequence[str]) -> Iterator[ReadingAhead]:
 class _Reading:
     """One image, as its readers tell it."""
 
-    def __init__(self, facts: ImageFacts, told: IO[bytes], files: Sequence[int]) -> None:
+    def __init__(self, facts: ImageFacts, readers: Sequence[_Reader]) -> None:
         self.facts = facts
-        self._told = told
-        self._files = files
-        self._done: dict[int, tuple[int, int, int]] = {}
+        self._readers = {reader.told.fileno(): reader for reader in readers}
+        self._poll = select.poll()
+        for told in self._readers:
+            self._poll.register(told, select.POLLIN)
+        self._parts: defaultdict[int, list[tuple[int, Part]]] = defaultdict(list)
 
     def read(self, folder: str) -> tuple[Entry, ...]:
-        """What a layer's directory holds. Raises EOFError where the readers could not go on."""
-        layer = (self.facts.layer_folders or ()).index(folder)
-        while layer not in self._done:
-            told = self._told.read(_DONE.size)
-            if len(told) < _DONE.size:
+        """What a layer's directory holds. Raises EOFError where the readers could not go on, and UnmeasuredError
+        where it has too many names."""
+        parts = self._parts[(self.facts.layer_folders or ()).index(folder)]
+        while len(parts) <= sum(part.handed_on for _, part in parts):
+            self._wait()
+        if sum(part.names for _, part in parts) > MOST_NAMES:
+            raise UnmeasuredError(f"the layer directory {folder} has more than {MOST_NAMES:,} names")
+        found: dict[str, list[Entry]] = {}
+        linked: dict[str, int] = {}
+        for file, part in parts:
+            path, found[path], inodes = load_part(file, part)
+            linked |= inodes
+        entries = join_parts(found)
+        return tuple(join_links(entries, linked) if linked else entries)
+
+    def _wait(self) -> None:
+        for told, _ in self._poll.poll():
+            reader = self._readers[told]
+            message = reader.told.read(PART.size)
+            if len(message) < PART.size:
                 raise EOFError
-            number, *where = _DONE.unpack(told)
-            self._done[number] = (where[0], where[1], where[2])
-        reader, start, length = self._done[layer]
-        columns = marshal.loads(os.pread(self._files[reader], length, start))  # noqa: S302 - what we wrote ourselves
-        columns[1] = [_KINDS[kind] for kind in columns[1]]
-        return tuple(map(Entry._make, zip(*columns, strict=True)))
+            part = Part(*PART.unpack(message))
+            self._parts[part.layer].append((reader.file, part))
+
+
+def join_parts(parts: dict[str, list[Entry]]) -> Iterator[Entry]:
+    """All entries in path order; what is below a folder that has a part of its own follows its name. `parts` by
+    folder, "" for the layer's; it is used up."""
+    open_parts = [iter(parts.pop(""))]
+    while open_parts:
+        for entry in open_parts[-1]:
+            yield entry
+            if entry.kind is Kind.FOLDER and entry.path in parts:
+                open_parts.append(iter(parts.pop(entry.path)))
+                break
+        else:
+            open_parts.pop()
+
+
+class _Reader(NamedTuple):
+    told: IO[bytes]
+    """The parts, as it ends them; its end is the reader's."""
+    file: int
+    """What they hold; in memory, for a pipe would be full before anyone empties it."""
 
 
 @contextlib.contextmanager
 def _reading(facts: ImageFacts) -> Iterator[_Reading]:
-    """Readers take one layer after the other; what they find lies in memory, for a pipe would be full before anyone
-    empties it."""
     folders = facts.layer_folders or ()
     with contextlib.ExitStack() as stack:
-        tasks, given = _pipe(stack)
-        told, telling = _pipe(stack)
-        given.write(b"".join(_TASK.pack(layer) for layer in range(len(folders))))
-        given.close()
-        files = []
+        queue = stack.enter_context(contextlib.closing(TaskQueue()))
+        lifeline, living = _pipe(stack)
+        readers = []
         for number in range(_READERS):
+            told, telling = _pipe(stack)
             file = os.memfd_create("layers")
             stack.callback(os.close, file)
-            files.append(file)
             with shielded():
                 child = os.fork()
                 if child == 0:
-                    _read_layers(folders, tasks, telling, number, file)
+                    living.close()
+                    tasks = range(len(folders)) if number == 0 else ()
+                    read_layers(folders, tasks, queue, lifeline.fileno(), telling, file)
                 stack.callback(_end, child)
-        telling.close()
-        yield _Reading(facts, told, files)
+            telling.close()  # here, so that no later reader keeps it open
+            readers.append(_Reader(told, file))
+        yield _Reading(facts, readers)
 
 
 def _pipe(stack: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
@@ -121,21 +148,6 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
     for end in ends:
         stack.enter_context(end)
     return ends
-
-
-def _read_layers(folders: Sequence[str], tasks: IO[bytes], telling: IO[bytes], number: int, file: int) -> NoReturn:
-    """A reader: it ends here, whatever happens, and says nothing but the layers."""
-    try:
-        found, start = LayerFolders(), 0
-        while task := tasks.read(_TASK.size):
-            (layer,) = _TASK.unpack(task)
-            columns = [*zip(*found.read(folders[layer]), strict=True)] or [()] * len(Entry._fields)
-            columns[1] = tuple(kind.value for kind in columns[1])
-            length = os.write(file, marshal.dumps(columns, _FORMAT))
-            telling.write(_DONE.pack(layer, number, start, length))
-            start += length
-    finally:
-        os._exit(0)
 
 
 def _end(child: int) -> None:
