@@ -39,7 +39,9 @@ def explain_growth(
     except (ConfigError, UnmeasuredError) as error:
         if not changed:
             return judged
-        return _noted(judged, f"what changed since the baseline cannot be told: {error.what}. {error.mend}")
+        place = f"{error.file}: " if error.file is not None else ""
+        mend = f". {error.mend}" if error.mend is not None else ""
+        return _noted(judged, f"what changed since the baseline cannot be told: {place}{error.what}{mend}")
     if then is None:
         if not any(_beyond_tolerance(metric) for metric in changed):
             return judged

@@ -106,7 +106,12 @@ class TestExplaining:
         store(tmp_path, data)
         found = explain(tmp_path, inventory=hashlib.sha256(data).hexdigest())
         assert found.contributors == []
-        assert found.notes[0].startswith("what changed since the baseline cannot be told: this inventory ")
+        (note,) = found.notes
+        assert note.startswith("what changed since the baseline cannot be told: ")
+        assert ".ci-budget/inventory/app.zst: this inventory " in note
+        assert note.endswith(
+            ". Restore the file, or record it anew: `ci-budget check`, then `ci-budget baseline update`."
+        )
 
     def test_a_baseline_without_one(self, tmp_path: Path) -> None:
         found = explain(tmp_path, inventory=None)
@@ -269,6 +274,7 @@ class TestComparison:
             "- &#43;1.90 GB torch 2.13.0 -&#62; 2.14.1 (dependency drift, line 11)\n"
         )
         assert json.loads(render_comparison_json(compared())) == {
+            "schema_version": 1,
             "image": "web",
             "against": "archive://old.tar",
             "image_size": {"before": 940 * MB, "after": 2840 * MB, "delta": 1900 * MB},

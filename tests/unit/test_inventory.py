@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import zstandard
@@ -14,7 +15,18 @@ from ci_budget.core.dockerfile.instructions import parse_dockerfile
 from ci_budget.core.gate.judgement import GateOptions, judge_image, judge_run
 from ci_budget.core.inventory import building, same_content, storage
 from ci_budget.core.inventory.building import BuildFacts, build_inventory, describe_instructions, shown_path
-from ci_budget.core.inventory.model import Inventories, Inventory, Manager, SameContent
+from ci_budget.core.inventory.model import (
+    FolderRecord,
+    Inventories,
+    Inventory,
+    LayerRecord,
+    Manager,
+    PackageRecord,
+    SameContent,
+    StepRecord,
+    WasteGroup,
+    WasteSums,
+)
 from ci_budget.core.inventory.packages import is_package_record, survey_packages
 from ci_budget.core.inventory.same_content import SameContents, find_same_content
 from ci_budget.core.inventory.storage import (
@@ -305,7 +317,10 @@ class TestStorage:
     """zstd JSON, read with suspicion."""
 
     def sample(self) -> Inventory:
-        return Inventory(image_id="sha256:1", size=3, same_content=[SameContent(size=1, sha256="2", paths=["\\xff"])])
+        layer = LayerRecord(diff_id="sha256:2", size=3, files=1, inherited=False, step=None)
+        return Inventory(
+            image_id="sha256:1", size=3, layers=[layer], same_content=[SameContent(size=1, sha256="2", paths=["\\xff"])]
+        )
 
     def test_there_and_back(self) -> None:
         assert parse_inventory(render_inventory(self.sample()), "f") == self.sample()
@@ -328,6 +343,42 @@ class TestStorage:
         assert "was written by a newer ci-budget" in self.refused(newer)
         negative = zstandard.compress(zstandard.decompress(whole, 10**6).replace(b'"size":3', b'"size":-3'))
         assert "size: Input should be greater than or equal to 0" in self.refused(negative)
+
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            ({"size": 4}, "its size is 4 bytes, and its layers have 3"),
+            ({"steps": [StepRecord(created_by="RUN a", layer=1)]}, "it names layer 1 of 1, counted from 0"),
+            (
+                {"packages": [PackageRecord(manager=Manager.PIP, name="a", version="1", size=1, layer=7, path="a")]},
+                "it names layer 7 of 1, counted from 0",
+            ),
+            (
+                {"layers": [LayerRecord(diff_id="sha256:2", size=3, files=1, inherited=False, step=0)]},
+                "it names step 0 of 0, counted from 0",
+            ),
+            (
+                {"folders": [FolderRecord(path="", layer=0, size=2, files=1)]},
+                "layer 0 has 3 bytes, and its folders have 2",
+            ),
+            (
+                {"folders": [FolderRecord(path="", layer=0, size=3, files=1, owned=4)]},
+                "the packages in / are larger than all that it holds",
+            ),
+            (
+                {"waste": WasteSums(overwritten=0, deleted=1, hidden=0, groups=[WasteGroup(
+                    cause="deleted", wrote=0, hid=1, size=1, files=1, largest="a")])},
+                "it names layer 1 of 1, counted from 0",
+            ),
+        ],
+    )  # fmt: skip
+    def test_what_contradicts_itself(self, change: dict[str, Any], what: str) -> None:
+        edited = self.sample().model_copy(update=change)
+        mend = "\n  Restore the file, or record it anew: `ci-budget check`, then `ci-budget baseline update`."
+        assert self.refused(render_inventory(edited)) == f"app.zst: this inventory contradicts itself: {what}{mend}"
+        with pytest.raises(ConfigError) as caught:
+            parse_inventories(render_inventories(Inventories(images={"web": edited})), "all.zst")
+        assert str(caught.value) == f"all.zst: the inventory of 'web' contradicts itself: {what}{mend}"
 
     def test_a_bomb(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(storage, "LARGEST_FILE", 2_000_000)

@@ -6,6 +6,7 @@ import zstandard
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from ci_budget.core.inventory.consistency import find_contradiction
 from ci_budget.core.inventory.model import SCHEMA_VERSION, Inventories, Inventory
 from ci_budget.core.records.stored import StoredModel, parse_stored
 from ci_budget.errors import ConfigError
@@ -30,8 +31,11 @@ def fits(inventory: Inventory, most: int) -> bool:
 
 
 def parse_inventory(data: bytes, file: str) -> Inventory:
-    """Read one image's inventory. Raises ConfigError for anything but a whole file of this format."""
-    return _parse(data, file, Inventory)
+    """Read one image's inventory. Raises ConfigError for anything but a whole file of this format that agrees with
+    itself."""
+    found = _parse(data, file, Inventory)
+    _check(found, file, "this inventory")
+    return found
 
 
 def render_inventories(inventories: Inventories) -> bytes:
@@ -40,8 +44,17 @@ def render_inventories(inventories: Inventories) -> bytes:
 
 
 def parse_inventories(data: bytes, file: str) -> Inventories:
-    """Read a run's inventories. Raises ConfigError for anything but a whole file of this format."""
-    return _parse(data, file, Inventories)
+    """Read a run's inventories. Raises ConfigError as `parse_inventory` does."""
+    found = _parse(data, file, Inventories)
+    for name, inventory in found.images.items():
+        _check(inventory, file, f"the inventory of '{name}'")
+    return found
+
+
+def _check(inventory: Inventory, file: str, what: str) -> None:
+    contradiction = find_contradiction(inventory)
+    if contradiction is not None:
+        raise ConfigError(f"{what} contradicts itself: {contradiction}", mend=MEND, file=file)
 
 
 def _render(model: BaseModel) -> bytes:

@@ -52,6 +52,7 @@ def render_comparison_markdown(found: Comparison, *, top: int = 15) -> str:
 def render_comparison_json(found: Comparison) -> str:
     """The comparison in exact bytes."""
     document = {
+        "schema_version": 1,
         "image": found.name,
         "against": found.against,
         "image_size": {"before": found.before.size, "after": found.after.size, "delta": found.delta},
