@@ -63,7 +63,7 @@ def measure_image(prepared: PreparedImage, bench: Workbench) -> ImageReport:
     job = prepared.job
     gpu = find_gpu(bench.host.facts().runtimes if bench.host else ())
     require_gpu(job.smoke, gpu)
-    platforms = {one.reference: one.platform for one in prepared.plan.externals if one.platform is not None}
+    platforms = prepared.plan.own_platforms()
     bases = find_bases(prepared.bases, platform=job.image.platform, platforms=platforms, host=bench.host)
     cancel = Cancel()
     with contextlib.ExitStack() as stack:

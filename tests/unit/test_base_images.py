@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +92,19 @@ def test_on_the_hosts_own_engine_it_is_refused() -> None:
 )
 def test_what_an_image_says(answer: dict[str, str], platform: str) -> None:
     assert read_image({"Id": "sha256:1", **answer}).platform == platform
+
+
+def test_a_base_that_is_not_to_be_had_names_its_platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "asked: $*" >&2\nexit 1\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    base = BaseImage(reference=NAME, platform="linux/arm64", image_id=None, line=1)
+    monkeypatch.setattr(Host, "image", lambda _self, _reference: None)
+    with pytest.raises(UnmeasuredError) as refused:
+        ensure_present(base, Host("linux/amd64"))  # type: ignore[arg-type]
+    assert str(refused.value) == (
+        f"the base image {NAME} for linux/arm64 is not to be had: neither the host's engine nor a registry gave it "
+        f"(asked: --host unix:///run/docker.sock pull --quiet --platform linux/arm64 {NAME})\n"
+        f"  Pull it on the runner (`docker pull --platform linux/arm64 {NAME}`), or log in to its registry."
+    )

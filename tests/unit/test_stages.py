@@ -9,7 +9,7 @@ import pytest
 from ci_budget.core.dockerfile.instructions import parse_dockerfile
 from ci_budget.core.dockerfile.stage_copies import cut_after
 from ci_budget.core.stages.planning import Edge, EdgeKind, StagePlan, plan_stages
-from ci_budget.errors import ConfigError
+from ci_budget.errors import ConfigError, UnmeasuredError
 
 
 def plan(
@@ -237,3 +237,18 @@ def test_a_copy_is_cut_behind_the_stage() -> None:
     stage = plan(text.decode()).stages[0]
     assert cut_after(text, stage) == b"FROM a\r\nRUN <<E\r\nx\r\nE\r\n"
     assert cut_after(b"FROM a\nRUN x", plan("FROM a\nRUN x").stages[0]) == b"FROM a\nRUN x\n"
+
+
+def test_one_image_for_two_platforms_is_refused() -> None:
+    """An engine has one image of a name: the other one would be fetched while the build is measured."""
+    build = "FROM --platform=$BUILDPLATFORM golang AS build\nFROM golang\nCOPY --from=build /a /a\n"
+    assert plan(build).own_platforms() == {"docker.io/library/golang:latest": "linux/amd64"}
+    other = "FROM --platform=linux/arm64 golang AS build\n\nFROM golang\nCOPY --from=build /a /a\n"
+    with pytest.raises(UnmeasuredError) as refused:
+        plan(other).own_platforms()
+    assert str(refused.value) == (
+        "Dockerfile:3: golang is needed for linux/amd64 here and for linux/arm64 in line 1, and an engine has one "
+        "image of a name\n  Name one of the two by its digest (NAME@sha256:...)."
+    )
+    pinned = other.replace("FROM golang", f"FROM golang@sha256:{'a' * 64}")
+    assert plan(pinned).own_platforms() == {"docker.io/library/golang:latest": "linux/arm64"}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ci_budget.core.dockerfile.instructions import Instruction
+from ci_budget.errors import UnmeasuredError
 
 
 class EdgeKind(StrEnum):
@@ -117,18 +118,39 @@ class PlannedStage:
 class StagePlan:
     """The build of one target.
 
-    `target` is its index. `order` are the stages to build, one after the other: dependencies first, then as in the
-    Dockerfile. `parallel_possible`: steps of two of them could run at the same time. `contexts` are the named
-    contexts in use, as they were given. `stage_argument` is what TARGETSTAGE is in an ordinary build of the target,
-    None where the Dockerfile never mentions it: builds of single stages must be given it to run the same steps.
+    `target` is its index, `platform` the one that it is built for. `order` are the stages to build, one after the
+    other: dependencies first, then as in the Dockerfile. `parallel_possible`: steps of two of them could run at the
+    same time. `contexts` are the named contexts in use, as they were given. `stage_argument` is what TARGETSTAGE is
+    in an ordinary build of the target, None where the Dockerfile never mentions it: builds of single stages must be
+    given it to run the same steps.
     """
 
     file: str
     stages: tuple[PlannedStage, ...]
     target: int
+    platform: str
     order: tuple[PlannedStage, ...]
     externals: tuple[External, ...]
     context_sources: tuple[ContextSource, ...]
     contexts: tuple[str, ...]
     parallel_possible: bool
     stage_argument: str | None
+
+    def own_platforms(self) -> dict[str, str]:
+        """The platforms of the images from outside whose FROM names one, by reference.
+
+        Raises UnmeasuredError where one reference is needed for two platforms: an engine has one image of a name, and
+        the other would be fetched while the build is measured.
+        """
+        needed: dict[str, External] = {}
+        for external in self.externals:
+            first = needed.setdefault(external.reference, external)
+            if (first.platform or self.platform) != (external.platform or self.platform):
+                raise UnmeasuredError(
+                    f"{external.written} is needed for {external.platform or self.platform} here and for "
+                    f"{first.platform or self.platform} in line {first.line}, and an engine has one image of a name",
+                    mend="Name one of the two by its digest (NAME@sha256:...).",
+                    file=self.file,
+                    line=external.line,
+                )
+        return {name: one.platform for name, one in needed.items() if one.platform is not None}

@@ -131,6 +131,7 @@ class _Planner:
             file=self.dockerfile.file,
             stages=planned,
             target=self.target,
+            platform=str(self.platform),
             order=order,
             externals=externals,
             context_sources=sources,

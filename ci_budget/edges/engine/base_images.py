@@ -159,10 +159,12 @@ def _pull(base: BaseImage, docker_host: str) -> None:
         words += ["--platform", base.platform]
     done = run([*words, base.reference], check=False, timeout=_TRANSFER_TIMEOUT)
     if done.exit_code != 0:
+        wanted = f" for {base.platform}" if base.platform else ""
+        option = f"--platform {base.platform} " if base.platform else ""
         raise UnmeasuredError(
-            f"the base image {base.reference} is not to be had: neither the host's engine nor a registry gave it "
-            f"({done.complaint.splitlines()[-1] if done.complaint else 'no reason given'})",
-            mend=f"Pull it on the runner (`docker pull {base.reference}`), or log in to its registry.",
+            f"the base image {base.reference}{wanted} is not to be had: neither the host's engine nor a registry gave "
+            f"it ({done.complaint.splitlines()[-1] if done.complaint else 'no reason given'})",
+            mend=f"Pull it on the runner (`docker pull {option}{base.reference}`), or log in to its registry.",
         )
 
 
