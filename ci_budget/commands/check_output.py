@@ -19,13 +19,13 @@ from ci_budget.core.render.text import render_text
 from ci_budget.edges.build_log import BuildLog, FolderBuildLog, GroupedBuildLog, TeeBuildLog
 from ci_budget.edges.files.report_files import ReportFolder
 from ci_budget.edges.progress import Progress
+from ci_budget.edges.reading_progress import is_live
 from ci_budget.errors import UnmeasuredError
 
 
 def new_progress(options: CheckOptions) -> Progress:
     """Live on a terminal, plain lines in CI and in pipes."""
-    live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
-    return Progress(sys.stderr, live=live, colour=_wants_colour(options, sys.stderr.isatty()))
+    return Progress(sys.stderr, live=is_live(sys.stderr), colour=_wants_colour(options, sys.stderr.isatty()))
 
 
 def new_log(options: CheckOptions, folder: ReportFolder, image: str, *, in_actions: bool) -> BuildLog:

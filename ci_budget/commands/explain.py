@@ -17,6 +17,7 @@ from ci_budget.core.render.explanation import (
     render_explanation_text,
 )
 from ci_budget.edges.layers.reading_ahead import ReadingAhead
+from ci_budget.edges.reading_progress import ReadingProgress, is_live
 from ci_budget.errors import ExitCode, UnmeasuredError
 
 
@@ -26,12 +27,13 @@ def run_explain(options: ExplainOptions, ahead: ReadingAhead) -> int:
         from ci_budget.commands.fix_ignore import fix_ignore  # heavy, and seldom needed
 
         return fix_ignore(options.config, options.image, say=lambda text: click.echo(text, nl=False))
+    progress = ReadingProgress(sys.stderr, live=is_live(sys.stderr))
     if options.against is not None:
         from ci_budget.commands.explain_against import explain_difference  # as above
 
-        write_output(explain_difference(options, options.against, ahead), options)
+        write_output(explain_difference(options, options.against, ahead, progress), options)
         return ExitCode.OK
-    found = find_image(options.image, config=options.config, platform=options.platform, ahead=ahead)
+    found = find_image(options.image, config=options.config, platform=options.platform, ahead=ahead, progress=progress)
     write_output(_render(found, options), options)
     return ExitCode.OK
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from ci_budget.commands.explain_options import ExplainOptions
 from ci_budget.commands.explained_images import find_image
@@ -14,15 +15,16 @@ from ci_budget.core.render.comparison import (
     render_comparison_text,
 )
 from ci_budget.edges.layers.reading_ahead import ReadingAhead
+from ci_budget.edges.reading_progress import ReadingProgress
 
 
-def explain_difference(options: ExplainOptions, against: str, ahead: ReadingAhead) -> str:
+def explain_difference(options: ExplainOptions, against: str, ahead: ReadingAhead, progress: ReadingProgress) -> str:
     """The comparison of the image with `against`, the older one, as the options want it.
 
     Raises CiBudgetError where one of them cannot be had.
     """
-    after = find_image(options.image, config=options.config, platform=options.platform, ahead=ahead)
-    before = find_image(against, config=options.config, platform=options.platform, ahead=ahead)
+    find = partial(find_image, config=options.config, platform=options.platform, ahead=ahead, progress=progress)
+    after, before = find(options.image), find(against)
     found = Comparison(
         name=after.name if after.name != before.name else options.image,
         against=before.name if after.name != before.name else against,

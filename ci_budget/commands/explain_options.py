@@ -57,8 +57,9 @@ def command(
 
     With --against: what changed since the older image, by package, version and path, and whose doing it is.
 
-    IMAGE is a name in the config (its last report), a report's folder (FOLDER#NAME where it has several images),
-    local://NAME (an image of the engine), oci-dir://FOLDER, or archive://FILE (as `docker save` writes it).
+    IMAGE is a name in the config (its last report), a report's folder (FOLDER#NAME where it has several images), an
+    inventory beside a baseline (.ci-budget/inventory/NAME.zst), local://NAME (an image of the engine), registry://NAME,
+    oci-dir://FOLDER, or archive://FILE (as `docker save` writes it).
     """
     if against is not None and fix_ignore:
         raise click.UsageError("--fix-ignore is about one image: leave --against out", ctx)

@@ -1,4 +1,4 @@
-"""Finds the image of a report: by a config's name, or by the report's folder."""
+"""Finds the image of a report: by a config's name, by the report's folder, or by an inventory's file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from ci_budget.commands.optional_config import optional_config
 from ci_budget.commands.report_place import default_report_folder
 from ci_budget.core.inventory.model import Inventory
-from ci_budget.core.inventory.storage import LARGEST_COMPRESSED, parse_inventories
-from ci_budget.core.records.report import ImageReport
+from ci_budget.core.inventory.storage import LARGEST_COMPRESSED, parse_inventories, parse_inventory
+from ci_budget.core.records.report import ImageReport, Report, Verdict
 from ci_budget.core.text.suggestion import suggest
 from ci_budget.edges.files.config_file import read_bounded
 from ci_budget.edges.files.report_files import INVENTORY_NAME, REPORT_NAME, read_report
@@ -17,17 +17,26 @@ from ci_budget.edges.github import read_context
 from ci_budget.errors import ConfigError, UnmeasuredError
 
 _CHECK = "Run `ci-budget check` with --report FOLDER, and name the FOLDER."
+_INVENTORY = ".zst"
+
+Found = tuple[Inventory, ImageReport, str | None]
+"""What an image is made of, its report, and, where that report was not named but taken, which one it is."""
 
 
-def find_reported(text: str, config: Path | None) -> tuple[Inventory, ImageReport]:
-    """The image that `text` names (a config's image, FOLDER, FOLDER#NAME), from its last or from that report.
+def find_reported(text: str, config: Path | None) -> Found:
+    """The image that `text` names (a config's image, FOLDER, FOLDER#NAME, FILE.zst), from its last or from that report,
+    or as a baseline keeps it.
 
     Raises ConfigError for a name that means nothing or a damaged report, UnmeasuredError for an image that was not
     built in that run.
     """
     folder, _, name = text.partition("#")
+    if Path(folder).name == INVENTORY_NAME:
+        return *_read(Path(folder).parent, name or None)[:2], None
+    if folder.endswith(_INVENTORY):
+        return _read_inventory(Path(text), text)
     if name or os.sep in folder or (Path(folder) / REPORT_NAME).exists():
-        return _read(Path(folder), name or None)
+        return *_read(Path(folder), name or None)[:2], None
     found = optional_config(Path.cwd(), config)
     names = list(found[0].config.images) if found is not None else []
     if names and text not in names:
@@ -35,10 +44,23 @@ def find_reported(text: str, config: Path | None) -> tuple[Inventory, ImageRepor
     last = default_report_folder(read_context(os.environ))
     if not (last / REPORT_NAME).exists():
         raise ConfigError(f"there is no report of '{text}' yet: {last} holds none", mend=_CHECK)
-    return _read(last, text)
+    inventory, image, report = _read(last, text)
+    commit = f", commit {report.commit[:12]}" if report.commit else ""
+    return inventory, image, f"the last report, {last / REPORT_NAME} ({report.started}{commit})"
 
 
-def _read(folder: Path, name: str | None) -> tuple[Inventory, ImageReport]:
+def _read_inventory(file: Path, text: str) -> Found:
+    """The image of an inventory that lies beside a baseline."""
+    if not os.path.lexists(file):
+        raise ConfigError(
+            f"there is no inventory {file}",
+            mend="`ci-budget baseline update` keeps one of each image beside the baseline.",
+        )
+    found = parse_inventory(read_bounded(file, LARGEST_COMPRESSED), str(file))
+    return found, ImageReport(name=text, verdict=Verdict.NOT_MEASURED, exit_code=3, dockerfile=""), None
+
+
+def _read(folder: Path, name: str | None) -> tuple[Inventory, ImageReport, Report]:
     """An image of a report, with the inventory that lies beside it."""
     report = read_report(folder)
     folder = folder if folder.is_dir() else folder.parent
@@ -54,4 +76,4 @@ def _read(folder: Path, name: str | None) -> tuple[Inventory, ImageReport]:
     inventories = parse_inventories(read_bounded(file, LARGEST_COMPRESSED), str(file))
     if name not in inventories.images:
         raise UnmeasuredError(f"the image '{name}' was not built in that run, so nothing is known of it", file=folder)
-    return inventories.images[name], next(image for image in report.images if image.name == name)
+    return inventories.images[name], next(image for image in report.images if image.name == name), report

@@ -12,8 +12,10 @@ from ci_budget.core.inventory.explanation import explain_inventory
 from ci_budget.core.layers.bases import guess_inherited
 from ci_budget.core.layers.model import HistoryStep
 from ci_budget.core.render.explanation import render_explanation_json, render_explanation_text
+from ci_budget.edges.reading_progress import ReadingProgress
 from tests.image_archives import file, layer, saved, write_layout
 
+QUIET = ReadingProgress(None, live=False)
 MB = 1_000_000
 LAYERS = [
     layer(file("srv/base.bin", b"b" * MB)),
@@ -28,7 +30,7 @@ def test_findings_of_layers_alone(tmp_path: Path, scheme: str) -> None:
     if scheme == "archive":
         place = tmp_path / "saved.tar"
         place.write_bytes(saved(LAYERS))
-    found = find_image(f"{scheme}://{place}", config=None, platform=None)
+    found = find_image(f"{scheme}://{place}", config=None, platform=None, progress=QUIET)
     explanation = explain_inventory(found.name, found.inventory)
     said = json.loads(render_explanation_json(explanation, found.report))
     assert [(one["rule"], one["bytes"], one["file"], one["line"]) for one in said["findings"]] == [
@@ -42,7 +44,7 @@ def test_findings_of_layers_alone(tmp_path: Path, scheme: str) -> None:
 
 def test_an_image_without_layers(tmp_path: Path) -> None:
     (tmp_path / "empty.tar").write_bytes(saved([]))
-    found = find_image(f"archive://{tmp_path}/empty.tar", config=None, platform=None)
+    found = find_image(f"archive://{tmp_path}/empty.tar", config=None, platform=None, progress=QUIET)
     text = render_explanation_text(explain_inventory(found.name, found.inventory), found.report)
     assert "0 B in 0 layers; 0 files" in text
 

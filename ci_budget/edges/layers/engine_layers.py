@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ci_budget.core.layers.image_config import LARGEST_DOCUMENT, ImageConfig, parse_image_config
 from ci_budget.core.layers.model import Entry, HistoryStep, ImageLayers, Layer
 from ci_budget.edges.engine.facts import ImageFacts
-from ci_budget.edges.layers.image_archives import ImageContents, read_saved
+from ci_budget.edges.layers.image_archives import ImageContents, Through, as_it_is, read_saved
 from ci_budget.edges.layers.layer_archives import LIMITS
 from ci_budget.edges.layers.layer_folders import LayerFolders, hash_inside, read_inside
 from ci_budget.errors import UnmeasuredError
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ci_budget.edges.engine.docker_engine import DockerEngine
 
 _CONFIGS = Path("image/overlay2/imagedb/content/sha256")
+
+
+Watch = Callable[[], contextlib.AbstractContextManager[Through]]
 
 
 class EngineLayers:
@@ -52,15 +55,16 @@ class EngineLayers:
         saved = self._saved(facts, lambda _: False).layers
         return saved.history, tuple(layer.size for layer in saved.layers)
 
-    def read(self, facts: ImageFacts, wanted: Callable[[str], bool]) -> ImageContents:
-        """The layers, and the content of the files that `wanted` says. Raises UnmeasuredError when neither source
-        can be read."""
+    def read(self, facts: ImageFacts, wanted: Callable[[str], bool], *, watch: Watch | None = None) -> ImageContents:
+        """The layers, and the content of the files that `wanted` says. `watch`: opened around the reading of a stream,
+        which takes its time. Raises UnmeasuredError when neither source can be read."""
         if not facts.diff_ids:
             return self._empty(facts)
         if facts.has_layer_folders:
             with contextlib.suppress(UnmeasuredError):
                 return read_layer_folders(facts, self._folders.read)
-        return self._saved(facts, wanted)
+        with watch() if watch is not None else contextlib.nullcontext(as_it_is) as through:
+            return self._saved(facts, wanted, through)
 
     def _empty(self, facts: ImageFacts) -> ImageContents:
         """An image without layers, which engines refuse to save."""
@@ -71,8 +75,8 @@ class EngineLayers:
             read=lambda _layer, _path: None,
         )
 
-    def _saved(self, facts: ImageFacts, wanted: Callable[[str], bool]) -> ImageContents:
-        return read_saved(self._engine.saved(facts.id), facts.id, wanted)
+    def _saved(self, facts: ImageFacts, wanted: Callable[[str], bool], through: Through = as_it_is) -> ImageContents:
+        return read_saved(self._engine.saved(facts.id), facts.id, wanted, through=through)
 
 
 def read_layer_folders(facts: ImageFacts, read: Callable[[str], tuple[Entry, ...]]) -> ImageContents:

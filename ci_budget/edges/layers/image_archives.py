@@ -44,6 +44,14 @@ _INDEX_DEPTH = 4
 _BLOB = re.compile(r"blobs/sha256/[0-9a-f]{64}")
 _MOST_MEMBERS = 100_000
 
+Through = Callable[[Source], Source]
+"""What every stream is read through, such as a count of its bytes."""
+
+
+def as_it_is(stream: Source) -> Source:
+    """The stream itself."""
+    return stream
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageContents:
@@ -63,6 +71,8 @@ def read_saved(
     image: str,
     wanted: Callable[[str], bool],
     limits: ArchiveLimits = LIMITS,
+    *,
+    through: Through = as_it_is,
 ) -> ImageContents:
     """A local image from its archive, which `saving` opens: what always works, and reads every byte of the image.
 
@@ -70,7 +80,7 @@ def read_saved(
     """
     with saving as stream:
         try:
-            found = _read_tar(stream, wanted, limits)
+            found = _read_tar(through(stream), wanted, limits)
         except UnmeasuredError as error:
             raise UnmeasuredError(f"the saved image {image} cannot be read: {error.what}") from error
         while stream.read(LARGEST_DOCUMENT):
@@ -79,7 +89,12 @@ def read_saved(
 
 
 def read_archive(
-    file: Path, wanted: Callable[[str], bool], *, platform: str | None = None, limits: ArchiveLimits = LIMITS
+    file: Path,
+    wanted: Callable[[str], bool],
+    *,
+    platform: str | None = None,
+    limits: ArchiveLimits = LIMITS,
+    through: Through = as_it_is,
 ) -> ImageContents:
     """An image from a tar file that `docker save` or `buildx --output type=oci|docker` wrote, compressed or not.
 
@@ -87,7 +102,7 @@ def read_archive(
     """
     with _opened(file) as stream:
         try:
-            return _read_tar(stream, wanted, limits, checked=True).image("archive", platform=platform)
+            return _read_tar(through(stream), wanted, limits, checked=True).image("archive", platform=platform)
         except UnmeasuredError as error:
             raise UnmeasuredError(error.what, file=file, mend=error.mend) from error
 
@@ -100,17 +115,22 @@ def read_archive_stream(
 
 
 def read_oci_folder(
-    folder: Path, wanted: Callable[[str], bool], *, platform: str | None = None, limits: ArchiveLimits = LIMITS
+    folder: Path,
+    wanted: Callable[[str], bool],
+    *,
+    platform: str | None = None,
+    limits: ArchiveLimits = LIMITS,
+    through: Through = as_it_is,
 ) -> ImageContents:
     """An image from an OCI layout folder. Raises UnmeasuredError as `read_archive` does."""
     try:
-        return _read_oci_folder(folder, wanted, platform, limits)
+        return _read_oci_folder(folder, wanted, platform, limits, through)
     except UnmeasuredError as error:
         raise UnmeasuredError(error.what, file=error.file or folder, mend=error.mend) from error
 
 
 def _read_oci_folder(
-    folder: Path, wanted: Callable[[str], bool], platform: str | None, limits: ArchiveLimits
+    folder: Path, wanted: Callable[[str], bool], platform: str | None, limits: ArchiveLimits, through: Through
 ) -> ImageContents:
     documents = _FolderDocuments(folder)
     config, digests = _follow(documents.read, documents.blob, platform)
@@ -119,7 +139,7 @@ def _read_oci_folder(
     for digest in digests:
         if digest not in layers:
             with _opened(documents.path(digest)) as stream:
-                blob = Hashed(stream, digest)
+                blob = Hashed(through(stream), digest)
                 layers[digest] = read_layer(blob, kept)
                 blob.finish()
     return assemble(config, [layers[digest] for digest in digests], kept, "oci layout")

@@ -12,7 +12,7 @@ from ci_budget.core.layers.manifest import IndexedImage, Manifest, choose_image,
 from ci_budget.core.stages.references import ImageReference, parse_reference
 from ci_budget.edges.engine.host_engine import open_host_engine
 from ci_budget.edges.layers.forward_streams import Source
-from ci_budget.edges.layers.image_archives import ImageContents, assemble
+from ci_budget.edges.layers.image_archives import ImageContents, Through, as_it_is, assemble
 from ci_budget.edges.layers.layer_archives import LIMITS, ArchiveLimits, Kept, ReadLayer, read_layer
 from ci_budget.edges.web.registry import Registry
 from ci_budget.errors import CiBudgetError, ConfigError, UnmeasuredError
@@ -95,6 +95,7 @@ def read_registry_image(
     *,
     limits: ArchiveLimits = LIMITS,
     say: Callable[[str], None] = lambda _: None,
+    through: Through = as_it_is,
 ) -> ImageContents:
     """The layers of an image, streamed: nothing is stored. Raises UnmeasuredError where one cannot be read whole."""
     kept = Kept(wanted=wanted, limits=limits)
@@ -104,7 +105,7 @@ def read_registry_image(
             if blob.digest not in layers:
                 say(f"reading layer {number} of {len(image.manifest.layers)} from {registry.host}")
                 with registry.open_blob(blob) as stream:
-                    layers[blob.digest] = read_layer(cast("Source", stream), kept)
+                    layers[blob.digest] = read_layer(through(cast("Source", stream)), kept)
                     stream.finish()
         return assemble(image.config, [layers[blob.digest] for blob in image.manifest.layers], kept, "a registry")
 
