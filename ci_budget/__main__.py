@@ -14,6 +14,7 @@ from ci_budget import __version__
 from ci_budget.cli import run_command
 from ci_budget.core.text.plain_text import plain_lines
 from ci_budget.edges.signals import install
+from ci_budget.edges.standard_streams import secure_streams
 from ci_budget.errors import CiBudgetError, EndedRunError, ExitCode
 
 # Pydantic would search every installed package for plugins: slow, and no foreign code belongs into the gate.
@@ -38,9 +39,10 @@ _MACHINE: Final = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code; every error becomes a message on stderr."""
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
+    told = secure_streams()
     code = _run(arguments)
-    if sys.stdout is None:  # closed before we started: nothing that we said can have been read
-        return code or ExitCode.UNMEASURED
+    if not told:
+        return _complain("ci-budget: standard output is closed: nobody can have read this", code or ExitCode.UNMEASURED)
     try:
         sys.stdout.flush()
     except BrokenPipeError:

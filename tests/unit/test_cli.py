@@ -209,7 +209,26 @@ def test_closed_output_is_no_pass(repository: Path) -> None:
         check=False,
     )
     assert done.returncode == ExitCode.UNMEASURED
-    assert "Traceback" not in done.stderr
+    assert done.stderr == "ci-budget: standard output is closed: nobody can have read this\n"
+
+
+@pytest.mark.parametrize("way", ["2>&-", "2>/dev/full", "2>&1 >/dev/null | true", "<&- 2>&-"])
+@pytest.mark.parametrize(("command", "code"), [("validate", 0), ("boom progress", 0), ("nothing", 2), ("boom bug", 70)])
+def test_messages_that_nobody_reads_change_no_exit_code(
+    boom: Path, repository: Path, way: str, command: str, code: int
+) -> None:
+    """`>&-` leaves the number to the next file that is opened: that must not be the report, nor a program's output."""
+    words = f"import sys; sys.argv[1:] = {command.split()}; {BOOM}"
+    script = f'"{sys.executable}" -c "{words}" {way}; echo "${{PIPESTATUS[0]}}" >&3'
+    with Path("code").open("w+") as told:
+        done = subprocess.run(
+            ["bash", "-c", f"exec 3>&{told.fileno()}; {script}"],
+            capture_output=True, text=True, check=False, pass_fds=[told.fileno()],
+        )  # fmt: skip
+        told.seek(0)
+        assert told.read() == f"{code}\n", done
+    assert "Traceback" not in done.stdout + done.stderr
+    assert boom.exists() is (code == 70), "a crash report of a bug that is none"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
