@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import sys
+from pathlib import Path
 from typing import Final
 
 import click
@@ -34,6 +35,7 @@ _MACHINE: Final = {
     errno.ENFILE,
     errno.ENOMEM,
 }
+_NOWHERE: Final = "ci-budget: the current directory does not exist any more\n  Go to one that does (`cd`)."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,7 +73,17 @@ def _run(arguments: list[str] | None) -> int:
     except Exception as error:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE):
             return _complain(f"ci-budget: the machine failed us: {_failure(error)}", ExitCode.UNMEASURED)
+        if isinstance(error, FileNotFoundError) and not _is_somewhere():
+            return _complain(_NOWHERE, ExitCode.UNMEASURED)
         return _complain(_bug_message(error), ExitCode.BUG)
+
+
+def _is_somewhere() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return False
+    return True
 
 
 def _failure(error: Exception) -> str:

@@ -22,7 +22,15 @@ _RELATIVE = re.compile(r"[~^{]")
 _REMOTE = "origin/"
 _LARGEST_COMMIT_HEADER = 200
 _CHECKOUT_TIMEOUT = 1800.0
-_ENVIRONMENT = {
+# A hook's git says by these which repository is meant: not the one of the folder that is asked about. Config that is
+# handed down (GIT_CONFIG_*) stays, for it may say which folders are safe.
+_OF_A_HOOK = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE", "GIT_NAMESPACE",
+    "GIT_REPLACE_REF_BASE",
+)  # fmt: skip
+_ENVIRONMENT: dict[str, str | None] = {
+    **dict.fromkeys(_OF_A_HOOK),
     "LC_ALL": "C",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",

@@ -21,6 +21,9 @@ DEVNULL = subprocess.DEVNULL
 DEFAULT_TIMEOUT = 120.0
 _KEPT_OUTPUT = 4000
 
+Environment = Mapping[str, str | None]
+"""Variables for a process beside those that we have; None takes one away."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
@@ -48,7 +51,7 @@ def run(
     *,
     check: bool = True,
     timeout: float = DEFAULT_TIMEOUT,
-    env: Mapping[str, str] | None = None,
+    env: Environment | None = None,
     cwd: Path | None = None,
     stdin: bytes | None = None,
 ) -> Completed:
@@ -148,7 +151,7 @@ class Running:
 def start(
     command: Sequence[str | Path],
     *,
-    env: Mapping[str, str] | None = None,
+    env: Environment | None = None,
     cwd: Path | None = None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
     stdout: IO[bytes] | int = subprocess.DEVNULL,
@@ -185,7 +188,7 @@ def ended_with_us(command: Sequence[str | Path]) -> list[str | Path]:
 def running(
     command: Sequence[str | Path],
     *,
-    env: Mapping[str, str] | None = None,
+    env: Environment | None = None,
     cwd: Path | None = None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
     stdout: IO[bytes] | int = subprocess.PIPE,
@@ -205,8 +208,10 @@ def running(
                     stream.close()
 
 
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
-    return {**os.environ, **extra} if extra is not None else None
+def _environment(extra: Environment | None) -> dict[str, str] | None:
+    if extra is None:
+        return None
+    return {name: value for name, value in {**os.environ, **extra}.items() if value is not None}
 
 
 def _missing(program: str, error: FileNotFoundError) -> UnmeasuredError:

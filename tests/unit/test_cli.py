@@ -201,6 +201,20 @@ def test_output_that_cannot_be_written_is_no_pass(repository: Path) -> None:
     assert done.stderr == "ci-budget: the machine failed us: No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    "command", ["check", "validate", "report", "baseline show", "init", "plan --all", "explain web", "doctor"]
+)
+def test_a_current_directory_that_was_removed(tmp_path: Path, command: str) -> None:
+    (tmp_path / "gone").mkdir()
+    script = f'cd gone && rmdir ../gone && exec "{sys.executable}" -m ci_budget {command}'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        ExitCode.UNMEASURED,
+        "",
+        "ci-budget: the current directory does not exist any more\n  Go to one that does (`cd`).\n",
+    )
+
+
 def test_closed_output_is_no_pass(repository: Path) -> None:
     done = subprocess.run(
         ["/bin/sh", "-c", f"exec '{sys.executable}' -m ci_budget validate >&-"],

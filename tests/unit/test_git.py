@@ -243,3 +243,27 @@ def test_moved_paths(repo: Path) -> None:
     expected = {"new name": "deep/edited", "elsewhere": "deep/replaced"}
     assert git.moved_paths(repo, base) == expected
     assert git.moved_paths(repo / "deep", base) == expected
+
+
+def test_a_hook_s_git_does_not_say_which_repository_is_asked(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a hook git tells its children where its own repository, files and index are: of another one here."""
+    first = command(repo, "rev-parse", "HEAD")
+    other = tmp_path / "other"
+    command(tmp_path, "init", "-q", "other")
+    for name, value in {
+        "GIT_DIR": other / ".git", "GIT_WORK_TREE": other, "GIT_INDEX_FILE": other / ".git/index.lock",
+        "GIT_PREFIX": "a/", "GIT_OBJECT_DIRECTORY": other / ".git/objects", "GIT_COMMON_DIR": other / ".git",
+        "GIT_NAMESPACE": "b",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+    assert git.resolve(repo, "main") == first
+    assert git.top_folder(repo / "deep") == repo
+    assert git.count_changes(repo) == 0
+    assert git.read_file_at(repo, "HEAD", "config.yml") == b"version: 1\n"
+    assert git.changed_paths(repo, "HEAD", "HEAD") == []
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    git.check_out(repo, first, into=tree, index=tmp_path / "index")
+    assert (tree / "config.yml").read_text() == "version: 1\n"
