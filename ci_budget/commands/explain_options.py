@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from click.core import ParameterSource
 
 from ci_budget.cli import Color, shell_of
 
@@ -63,6 +64,11 @@ def command(
     """
     if against is not None and fix_ignore:
         raise click.UsageError("--fix-ignore is about one image: leave --against out", ctx)
+    if fix_ignore:
+        for name in ("form", "output", "platform", "top"):
+            if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+                option = "--format" if name == "form" else f"--{name}"
+                raise click.UsageError(f"--fix-ignore writes the ignore file and nothing else: leave {option} out", ctx)
     from ci_budget.edges.layers.reading_ahead import reading_ahead
 
     options = ExplainOptions(

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ci_budget.__main__ import main
 from ci_budget.commands.fix_ignore import fix_ignore
 from ci_budget.core.context.ignore import IgnoreRules
 from ci_budget.core.findings.ignore_lines import propose_lines
 from ci_budget.edges.files.context_files import measure_context
+from ci_budget.errors import ConfigError
 from tests.unit.finding_samples import context
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "audio-voice"
@@ -130,8 +132,8 @@ def test_it_writes_keeps_and_is_idempotent(tmp_path: Path, monkeypatch: pytest.M
     )
     text = ignore.read_bytes()
     assert text == (
-        b"\xef\xbb\xbf# mine\r\nREADME.md\r\n*.log\n# what no build needs (ci-budget explain --fix-ignore)\n"
-        b".git\n**/__pycache__\ntests\ndocs\nnotes\n"
+        b"\xef\xbb\xbf# mine\r\nREADME.md\r\n*.log\r\n# what no build needs (ci-budget explain --fix-ignore)\r\n"
+        b".git\r\n**/__pycache__\r\ntests\r\ndocs\r\nnotes\r\n"
     )
     assert ignore.stat().st_mode & 0o777 == 0o600
     left = {name for name, _ in measure_context(tmp_path, IgnoreRules.parse(text)).listing()}
@@ -143,7 +145,48 @@ def test_it_writes_keeps_and_is_idempotent(tmp_path: Path, monkeypatch: pytest.M
     assert ignore.read_bytes() == text
     tree(tmp_path, (".idea/x",))
     assert ".idea" in fixed(tmp_path, monkeypatch)
-    assert ignore.read_bytes() == text + b"**/.idea\n"
+    assert ignore.read_bytes() == text + b"**/.idea\r\n"
+
+
+def test_a_link_in_the_place_of_the_ignore_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inside the context the file behind it is written; any other one is not followed by the engine, and stays."""
+    (tmp_path / "elsewhere").write_text("mine\n")
+    repo = tmp_path / "repo"
+    tree(repo)
+    (repo / "ci-budget.yml").write_text(CONFIG)
+    (repo / "Dockerfile").write_text("FROM x\nCOPY app app\n")
+    link = repo / ".dockerignore"
+    link.symlink_to("docs/ignore")
+    (repo / "docs" / "ignore").write_text("*.log\n")
+    assert fixed(repo, monkeypatch).startswith("docs/ignore: ")
+    assert link.readlink() == Path("docs/ignore")
+    assert (repo / "docs" / "ignore").read_text().startswith("*.log\n# what no build needs")
+    for target in ("../elsewhere", str(tmp_path / "elsewhere"), "nowhere", "docs"):
+        link.unlink()
+        link.symlink_to(target)
+        with pytest.raises(ConfigError) as refused:
+            fixed(repo, monkeypatch)
+        assert str(refused.value) == (
+            f".dockerignore: this is a link to {target}, which leads to no file in the context: the engine does not "
+            "follow it and ignores nothing\n  Put a file in its place, or a link to one inside the context."
+        )
+        assert link.readlink() == Path(target)
+    assert (tmp_path / "elsewhere").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("format", "json"), ("output", "o"), ("platform", "linux/amd64"), ("top", "3")]
+)
+def test_what_it_would_overlook_is_refused(
+    option: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = f"Error: --fix-ignore writes the ignore file and nothing else: leave --{option} out\n"
+    assert main(["explain", "web", "--fix-ignore", f"--{option}", value]) == 2
+    assert capsys.readouterr().err.endswith(said)
+    monkeypatch.setenv(f"CI_BUDGET_EXPLAIN_{option.upper()}", value)
+    assert main(["explain", "web", "--fix-ignore"]) == 2
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_dockerfiles_that_share_the_ignore_file_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,12 +97,14 @@ def propose_lines(use: ContextUse) -> tuple[IgnoreLine, ...]:
 
 
 def add_lines(text: bytes, lines: Iterable[IgnoreLine]) -> bytes:
-    """An ignore file's text with these lines at its end; what stood there stays as it is, byte for byte."""
-    added = "".join(f"{line.pattern}\n" for line in lines).encode("utf-8", "surrogateescape")
+    """An ignore file's text with these lines at its end, ended as most are there; what stood there stays, byte for
+    byte."""
+    end = b"\r\n" if 2 * text.count(b"\r\n") > text.count(b"\n") else b"\n"
+    added = b"".join(line.pattern.encode("utf-8", "surrogateescape") + end for line in lines)
     if not added:
         return text
-    head = text if not text or text.endswith(b"\n") else text + b"\n"
-    return head + (b"" if _COMMENT in text else _COMMENT + b"\n") + added
+    head = text if not text or text.endswith(b"\n") else text + end
+    return head + (b"" if _COMMENT in text else _COMMENT + end) + added
 
 
 def spare_files(use: ContextUse) -> frozenset[str]:

@@ -15,9 +15,21 @@ from ci_budget.errors import ConfigError
 def ignore_file_of(context: Path, dockerfile: Path) -> Path:
     """The ignore file that counts, its links resolved; where there is none, the `.dockerignore` to be made.
 
-    Raises UnmeasuredError when a folder cannot be looked into.
+    Raises UnmeasuredError when a folder cannot be looked into, ConfigError where in its place lies a link that the
+    engine does not follow: a file would take its place, or be written elsewhere.
     """
-    return find_ignore_file(context, dockerfile) or context / ".dockerignore"
+    found = find_ignore_file(context, dockerfile)
+    if found is not None:
+        return found
+    file = context / ".dockerignore"
+    if file.is_symlink():
+        raise ConfigError(
+            f"this is a link to {file.readlink()}, which leads to no file in the context: the engine does not follow "
+            "it and ignores nothing",
+            mend="Put a file in its place, or a link to one inside the context.",
+            file=os.path.relpath(file),
+        )
+    return file
 
 
 def read_ignore_file(path: Path) -> bytes:
