@@ -53,8 +53,8 @@ def plan_check(options: CheckOptions, github: GitHubContext) -> CheckPlan:
         require_known(options.images, parsed)
     parsed = overridden(parsed, folder, options)
     limits = hold_limits(parsed, folder, options, github)
-    files = {found.name: found for found in check_files(parsed, folder)}
     names = [name for name in parsed.config.images if not options.images or name in options.images]
+    files = {found.name: found for found in check_files(parsed, folder, needed=names)}
     if options.no_build is not None and len(names) != 1:
         raise ConfigError(f"--no-build is about one image, and {len(names)} were asked for; name it with --image")
     if options.no_build is None:

@@ -31,7 +31,7 @@ def fix_ignore(config: Path | None, name: str, *, say: Callable[[str], None]) ->
         raise ConfigError(
             f"there is no image '{name}' in this config; {suggest(name, images, kind='images')}", file=parsed.file
         )
-    files = {found.name: found for found in check_files(parsed, path.resolve().parent)}
+    files = {found.name: found for found in check_files(parsed, path.resolve().parent, needed=[name])}
     own, image = files[name], images[name]
     target = ignore_file_of(own.context, own.dockerfile)
     shown = os.path.relpath(target)

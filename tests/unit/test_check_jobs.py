@@ -155,3 +155,31 @@ class TestPullRequest:
     def test_a_base_that_is_not_known_is_no_pass(self, folder: Path) -> None:
         with pytest.raises(UnmeasuredError):
             plan_check(CheckOptions(), GitHubContext(in_actions=True, proposes=True))
+
+
+class TestSparseCheckouts:
+    """Only the images that are asked for must be there, and those that share their context."""
+
+    def test_others_may_lack_their_files(self, folder: Path) -> None:
+        for name in ("api", "docs", "old"):
+            (folder / name).mkdir()
+        (folder / "api" / "Dockerfile").write_text("FROM scratch\n")
+        (folder / "docs" / "Dockerfile").write_text("FROM scratch\nCOPY a\n")
+        (folder / "old" / "Dockerfile").write_text("FROM scratch\n")
+        (folder / "ci-budget.yml").write_text(
+            "version: 1\ndisk: {budget: 2GB}\nimages:\n  api: {context: api}\n  gone: {context: gone}\n"
+            "  docs: {context: docs}\n  old: {context: old, target: none}\n"
+        )
+        assert [job.name for job, _ in plan(images=("api",)).jobs] == ["api"]
+        assert "images.gone.context: the folder 'gone' does not exist" in refusal(images=("api", "gone"))
+        assert "docs/Dockerfile:2: " in refusal(images=("docs",))
+        assert "images.old.target: old/Dockerfile has no stage 'none'" in refusal(images=("old",))
+        (folder / "docs" / "Dockerfile").write_text("FROM scratch\n")
+        told = refusal()
+        assert "images.gone.context" in told
+        assert "images.old.target" in told
+
+    def test_one_of_the_same_context_must_be_known(self, folder: Path) -> None:
+        """What it uses of the context is not ballast."""
+        (folder / "worker.Dockerfile").unlink()
+        assert "images.worker.dockerfile: 'worker.Dockerfile' does not exist" in refusal(images=("web",))

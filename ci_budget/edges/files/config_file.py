@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -100,21 +101,35 @@ def read_bounded(path: Path, most: int) -> bytes:
     return data
 
 
-def check_files(parsed: ParsedConfig, root: Path) -> tuple[ImageFiles, ...]:
+def check_files(parsed: ParsedConfig, root: Path, *, needed: Collection[str] | None = None) -> tuple[ImageFiles, ...]:
     """The files of every image, with the Dockerfile parsed; `root` is the folder that paths are relative to.
+
+    `needed`: the images that matter (None: all); another one is left out where something is wrong with it, for a sparse
+    checkout lacks files, unless it is built from the context of one that matters: what it uses of that must be known.
 
     Raises ConfigProblemsError for contexts and Dockerfiles that are missing or lie outside `root`, and for
     targets and stages that the Dockerfile lacks; an error of the Dockerfile itself names its own line.
     """
     problems: list[Problem] = []
     files: list[ImageFiles] = []
-    for name, image in parsed.config.images.items():
+    images = parsed.config.images
+    contexts = {images[name].context_path for name in (images if needed is None else needed)}
+    for name, image in images.items():
+        found: list[Problem] = []
+        spare = needed is not None and name not in needed and image.context_path not in contexts
         try:
-            files.append(_image_files(parsed, root.resolve(), name, image))
+            own = _image_files(parsed, root.resolve(), name, image)
         except _FileError as error:
-            problems.append(Problem(line=parsed.line_of("images", name, error.key), message=str(error)))
+            found.append(Problem(line=parsed.line_of("images", name, error.key), message=str(error)))
+        except ConfigError:
+            if not spare:
+                raise
             continue
-        problems += _stage_problems(parsed, name, image, files[-1])
+        else:
+            found += _stage_problems(parsed, name, image, own)
+            if not found or not spare:
+                files.append(own)
+        problems += [] if spare else found
     if problems:
         raise ConfigProblemsError(problems, file=parsed.file)
     return tuple(files)
