@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 
 from ci_budget.commands.context_use import SharedContext, read_context_use
@@ -13,6 +14,7 @@ from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.layers.model import ImageLayers
 from ci_budget.core.layers.waste import Waste
 from ci_budget.core.records.report import ImageReport
+from ci_budget.edges.files.config_file import repository_root
 from ci_budget.edges.files.context_files import find_ignore_file
 from ci_budget.edges.sites.disk_mode import own_platform
 from ci_budget.errors import CiBudgetError
@@ -58,7 +60,7 @@ def add_findings(
 def _context_use(prepared: PreparedImage) -> ContextUse | None:
     job, files = prepared.job, prepared.job.files
     ignore = find_ignore_file(files.context, files.dockerfile)
-    shown = (ignore or files.context / ".dockerignore").name
+    shown = os.path.relpath(ignore or files.context / ".dockerignore", repository_root(job.folder))
     shared = SharedContext(
         context=files.context,
         dockerfile=files.dockerfile,
@@ -68,8 +70,4 @@ def _context_use(prepared: PreparedImage) -> ContextUse | None:
         build_contexts=tuple(job.image.build_contexts),
         others=job.neighbours,
     )
-    return read_context_use(shared, prepared.measure, shown=_shown(job.image.context_path, shown))
-
-
-def _shown(context: str, name: str) -> str:
-    return name if context in ("", ".") else f"{context}/{name}"
+    return read_context_use(shared, prepared.measure, shown=shown)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from ci_budget.commands.check_jobs import CheckPlan, plan_check
 from ci_budget.commands.check_options import CheckOptions
+from ci_budget.commands.image_findings import _context_use
+from ci_budget.commands.preparation import prepared
 from ci_budget.edges.github import GitHubContext
 from ci_budget.errors import ConfigError, UnmeasuredError
 
@@ -183,3 +186,40 @@ class TestSparseCheckouts:
         """What it uses of the context is not ballast."""
         (folder / "worker.Dockerfile").unlink()
         assert "images.worker.dockerfile: 'worker.Dockerfile' does not exist" in refusal(images=("web",))
+
+
+class TestNamesOfFiles:
+    """Reports, SARIF and annotations name files from the repository's root, wherever the command was given."""
+
+    @pytest.mark.parametrize("place", [".", "services", "services/api", "services/api/src"])
+    def test_from_any_folder(self, folder: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+        service = folder / "services" / "api"
+        (service / "src").mkdir(parents=True)
+        (service / "Dockerfile").write_text("FROM scratch\nCOPY src/x /\n")
+        (service / "src" / "x").write_text("x")
+        config = "version: 1\ndisk: {budget: 2GB}\nimages: {api: {context: %s}}\n"
+        (folder / "ci-budget.yml").write_text(config % "services/api")
+        monkeypatch.chdir(folder / place)
+        ((job, _),) = plan().jobs
+        assert job.files.parsed.file == "services/api/Dockerfile"
+        (service / "ci-budget.yml").write_text(config % ".")
+        ((job, _),) = plan(config=Path(os.path.relpath(service / "ci-budget.yml"))).jobs
+        assert job.files.parsed.file == "services/api/Dockerfile"
+        with prepared(job, platform="linux/amd64", refreshed=False) as image:
+            use = _context_use(image)
+        assert use is not None
+        assert use.ignore_file == "services/api/.dockerignore"
+
+    def test_an_ignore_file_beside_the_dockerfile(self, folder: Path) -> None:
+        (folder / "build").mkdir()
+        (folder / "app").mkdir()
+        (folder / "build" / "Dockerfile").write_text("FROM scratch\nCOPY x /\n")
+        (folder / "build" / "Dockerfile.dockerignore").write_text("y\n")
+        (folder / "ci-budget.yml").write_text(
+            "version: 1\ndisk: {budget: 2GB}\nimages: {api: {context: app, dockerfile: ../build/Dockerfile}}\n"
+        )
+        ((job, _),) = plan().jobs
+        with prepared(job, platform="linux/amd64", refreshed=False) as image:
+            use = _context_use(image)
+        assert use is not None
+        assert (job.files.parsed.file, use.ignore_file) == ("build/Dockerfile", "build/Dockerfile.dockerignore")

@@ -156,7 +156,10 @@ def _image_files(parsed: ParsedConfig, root: Path, name: str, image: ImageConfig
         what = "is not a file" if dockerfile.exists() else "does not exist"
         hint = _file_hint(image, context) if what == "does not exist" else ""
         raise _FileError("dockerfile", f"images.{name}.dockerfile: '{image.dockerfile_path}' {what}{hint}")
-    shown = str(Path(parsed.file).parent / image.dockerfile_path)
+    top = repository_root(root)
+    beside = Path(parsed.file).parent / image.dockerfile_path
+    # reports name it from the repository's root, as runners want it, wherever the command was given
+    shown = os.path.relpath(root / image.dockerfile_path, top) if os.path.lexists(top / ".git") else str(beside)
     try:
         data = read_bounded(dockerfile, MAX_DOCKERFILE)
     except ConfigError as error:
