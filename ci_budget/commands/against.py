@@ -19,7 +19,7 @@ from ci_budget.commands.check_jobs import CheckPlan
 from ci_budget.commands.check_options import CheckOptions
 from ci_budget.commands.preparation import ImageJob
 from ci_budget.core.config.model import ImageConfig
-from ci_budget.core.config.text import ParsedConfig
+from ci_budget.core.config.text import ParsedConfig, parse_config
 from ci_budget.core.gate.approvals import Ruling
 from ci_budget.core.gate.judgement import GateOptions, judge_image
 from ci_budget.core.gate.limits import DecidedLimits
@@ -62,11 +62,14 @@ def find_other(options: CheckOptions, plan: CheckPlan) -> OtherRevision | None:
     return OtherRevision(revision=options.against, commit=git.resolve(plan.folder, options.against))
 
 
-def notes_on(against: OtherRevision | None, plan: CheckPlan) -> list[str]:
+def notes_on(against: OtherRevision | None, plan: CheckPlan, options: CheckOptions) -> list[str]:
     """What a reader of the difference must know of both sides."""
     if against is None:
         return []
     notes = []
+    if gone := _images_gone(against, plan, options):
+        named = ", ".join(f"'{name}'" for name in gone[:_SHOWN]) + (", ..." if len(gone) > _SHOWN else "")
+        notes.append(f"images of {against.shown} that the config here has no more, so nothing is said of them: {named}")
     changes = git.count_changes(plan.folder)
     if changes:
         plural = "changes" if changes > 1 else "change"
@@ -76,6 +79,20 @@ def notes_on(against: OtherRevision | None, plan: CheckPlan) -> list[str]:
         named = ", ".join(empty[:_SHOWN])
         notes.append(f"submodules that this checkout has no commit of are empty folders at {against.shown}: {named}")
     return notes
+
+
+def _images_gone(against: OtherRevision, plan: CheckPlan, options: CheckOptions) -> list[str]:
+    """The images that only the other revision has; none where some were asked for by name. What is wrong with its
+    config is told where its images are to be measured."""
+    if options.images or goes_without_config(options):
+        return []
+    here = {job.name for job, _ in plan.jobs}
+    with contextlib.suppress(ConfigError, UnmeasuredError):
+        for place in config_places(find_config(Path.cwd(), options.config), searched=options.config is None):
+            text = git.read_file_at(plan.folder, against.commit, os.path.relpath(place, plan.folder))
+            if text is not None:
+                return [name for name in parse_config(text, place.name).config.images if name not in here]
+    return []
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ def run_check(options: CheckOptions) -> int:
     started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     plan = plan_check(options, github)
     against = find_other(options, plan)
-    notes = [*plan.notes, *notes_on(against, plan)]
+    notes = [*plan.notes, *notes_on(against, plan, options)]
     target = report_folder(options, github, [job.files.context for job, _ in plan.jobs])
     # A proposal writes no history: it is of what was merged. Nor does an image that was not built here.
     recorded = not github.proposes and options.no_build is None

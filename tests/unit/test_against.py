@@ -223,15 +223,36 @@ class TestWhatIsNotThere:
         commit = repository.commit()
         given = CheckOptions(against="main")
         plan = plan_check(given, GitHubContext())
-        assert notes_on(find_other(given, plan), plan) == []
+        assert notes_on(find_other(given, plan), plan, given) == []
         command(repository.folder, "submodule", "--quiet", "deinit", "--force", "vendored")
         shown = f"main ({commit[:12]})"
         submodules = f"submodules that this checkout has no commit of are empty folders at {shown}: vendored"
-        assert notes_on(find_other(given, plan), plan) == [submodules]
+        assert notes_on(find_other(given, plan), plan, given) == [submodules]
         repository.write({"app/new": "new", "app/file": "changed"})
         changes = f"this side is the working tree, with 2 changes that main ({commit[:12]}) cannot have"
-        assert notes_on(find_other(given, plan), plan) == [changes, submodules]
-        assert notes_on(None, plan) == []
+        assert notes_on(find_other(given, plan), plan, given) == [changes, submodules]
+        assert notes_on(None, plan, given) == []
+
+    def test_images_that_are_here_no_more(self, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+        repository.write({"ci-budget.yml": CONFIG + "  old: {context: app}\n  older: {context: app}\n"})
+        commit = repository.commit()
+        repository.write({"ci-budget.yml": CONFIG})
+        command(repository.folder, "commit", "-qam", "two images are gone")
+        gone = (
+            f"images of main~1 ({commit[:12]}) that the config here has no more, so nothing is said of them: 'old', "
+            "'older'"
+        )
+
+        def notes(**options: Any) -> list[str]:
+            given = CheckOptions(against="main~1", **options)
+            plan = plan_check(given, GitHubContext())
+            return notes_on(find_other(given, plan), plan, given)
+
+        assert notes() == [gone]
+        assert notes(images=("web",)) == [], "only this one is asked about"
+        assert notes(context=Path("app"), disk_budget="1GB") == [], "there is no config"
+        monkeypatch.chdir(repository.folder / "app")
+        assert notes() == [gone]
 
     def test_a_signal_ends_the_run_and_takes_the_files_along(self, repository: Repository) -> None:
         repository.commit()
