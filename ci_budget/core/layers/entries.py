@@ -24,11 +24,13 @@ _RANK = {Kind.WHITEOUT: 0, Kind.OPAQUE: 2}
 class LayerArchive:
     """The names of one layer's tar archive, fed member by member; a name that comes again replaces the earlier one.
 
-    `limit` is how many names are taken in at most.
+    A whiteout beside a name that it hides is of the layers below alone, in whatever order they come (OCI image-spec,
+    layer.md); a folder stays a new one. `limit` is how many names are taken in at most, markers included.
     """
 
     limit: int
     _entries: dict[str, Entry] = field(default_factory=dict)
+    _deleted: set[str] = field(default_factory=set)
     _opaque: set[str] = field(default_factory=set)
     _links: dict[str, str] = field(default_factory=dict)
     _size: int = 0
@@ -54,8 +56,10 @@ class LayerArchive:
         if path.startswith(_MARKER) or f"/{_MARKER}" in path:  # left behind by old storage drivers
             return None
         if base.startswith(WHITEOUT):
-            hidden = posixpath.join(folder, base[len(WHITEOUT) :])
-            self._entries.setdefault(hidden, Entry(hidden, Kind.WHITEOUT))
+            name = base[len(WHITEOUT) :]
+            if name in ("", ".", ".."):
+                raise UnmeasuredError(f"{path[:200]!r} in a layer deletes what has no name")
+            self._deleted.add(posixpath.join(folder, name))
             return None
         if link:
             self._links[path] = clean_path(link)
@@ -67,24 +71,31 @@ class LayerArchive:
     def entries(self) -> tuple[Entry, ...]:
         """What the layer holds, in path order, folders that no member names included.
 
-        Raises UnmeasuredError for more names, or longer or deeper ones, than there is room for.
+        Raises UnmeasuredError for more names, or longer or deeper ones, than there is room for, or in a file.
         """
         found = self._entries
-        for path in list(found):
+        inside = [f"{folder}/" for folder in self._opaque if folder]
+        for path in [*found, *self._deleted, *inside]:
             folder = posixpath.dirname(path)
             while folder and folder not in found:
                 self._count(folder)
                 found[folder] = Entry(folder, Kind.FOLDER, mode=0o755)
                 folder = posixpath.dirname(folder)
+            if folder and found[folder].kind in (Kind.FILE, Kind.OTHER):
+                raise UnmeasuredError(f"{path[:200]!r} in a layer lies in what is no folder there")
         if sum(path.count("/") for path in found) > LARGEST_DEPTHS:
             raise UnmeasuredError("the names in a layer lie absurdly deep")
         self._join_links()
-        entries = [*found.values(), *(Entry(folder, Kind.OPAQUE) for folder in self._opaque)]
+        entries = [
+            *(Entry(path, Kind.WHITEOUT) for path in self._deleted),
+            *found.values(),
+            *(Entry(folder, Kind.OPAQUE) for folder in self._opaque),
+        ]
         entries.sort(key=lambda entry: (path_key(entry.path), _RANK.get(entry.kind, 1)))
         return tuple(entries)
 
     def _count(self, path: str) -> None:
-        if len(self._entries) >= self.limit:
+        if len(self._entries) + len(self._deleted) + len(self._opaque) >= self.limit:
             raise UnmeasuredError(f"a layer has more than {self.limit:,} names")
         self._length += len(path)
         if self._length > LARGEST_NAMES:
@@ -97,7 +108,7 @@ class LayerArchive:
             groups.setdefault(target, []).append(path)
         for target, paths in groups.items():
             source = self._entries.get(target)
-            if source is None or source.kind in (Kind.FOLDER, Kind.WHITEOUT):
+            if source is None or source.kind is Kind.FOLDER:
                 continue  # of a lower layer: no payload here
             if source.kind is not Kind.FILE:
                 self._entries |= {path: source._replace(path=path) for path in paths}

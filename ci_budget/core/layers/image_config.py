@@ -19,6 +19,7 @@ from ci_budget.errors import UnmeasuredError
 
 LARGEST_DOCUMENT = 16 * 2**20
 MOST_LAYERS = 2000
+MOST_MANIFESTS = 2000
 _LONGEST_COMMAND = 8000
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _ATTESTATION = "vnd.docker.reference.type"
@@ -50,8 +51,10 @@ def parse_image_config(data: bytes) -> ImageConfig:
     diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     if isinstance(rootfs, dict) and rootfs.get("type") == "layers" and diff_ids is None:
         diff_ids = []  # as Go writes an empty list
-    if not isinstance(diff_ids, list) or len(diff_ids) > MOST_LAYERS or not all(_is_digest(one) for one in diff_ids):
+    if not isinstance(diff_ids, list) or not all(_is_digest(one) for one in diff_ids):
         raise UnmeasuredError("the image's config does not name its layers")
+    if len(diff_ids) > MOST_LAYERS:
+        raise UnmeasuredError(f"the image's config names more than {MOST_LAYERS:,} layers: {len(diff_ids):,}")
     platform = [str(found.get(key) or "") for key in ("os", "architecture", "variant")]
     return ImageConfig(
         image_id=f"sha256:{hashlib.sha256(data).hexdigest()}",
@@ -78,8 +81,10 @@ def parse_index(data: bytes) -> list[ManifestEntry]:
     manifests = _object(data, "index").get("manifests")
     if not isinstance(manifests, list):
         raise UnmeasuredError("the index names no manifests")
+    if len(manifests) > MOST_MANIFESTS:
+        raise UnmeasuredError(f"the index names more than {MOST_MANIFESTS:,} manifests: {len(manifests):,}")
     found = []
-    for one in manifests[:MOST_LAYERS]:
+    for one in manifests:
         if not isinstance(one, dict) or _ATTESTATION in _mapping(one.get("annotations")):
             continue
         said = _mapping(one.get("platform"))
@@ -110,8 +115,10 @@ def parse_manifest(data: bytes) -> tuple[str, tuple[str, ...]]:
     """The digests of config and layers of an OCI or Docker manifest."""
     found = _object(data, "manifest")
     layers = [] if found.get("layers", False) is None else found.get("layers")
-    if not isinstance(layers, list) or len(layers) > MOST_LAYERS:
+    if not isinstance(layers, list):
         raise UnmeasuredError("the manifest names no layers")
+    if len(layers) > MOST_LAYERS:
+        raise UnmeasuredError(f"the manifest names more than {MOST_LAYERS:,} layers: {len(layers):,}")
     config = check_digest(_mapping(found.get("config")).get("digest"))
     return config, tuple(check_digest(_mapping(one).get("digest")) for one in layers)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ci_budget.core.layers.image_config import LARGEST_DOCUMENT, MOST_LAYERS, check_digest
+from ci_budget.core.layers.image_config import LARGEST_DOCUMENT, MOST_LAYERS, MOST_MANIFESTS, check_digest
 from ci_budget.core.stages.platforms import fits
 from ci_budget.core.text.plain_text import one_line, shorten
 from ci_budget.core.text.units import MAX_SIZE
@@ -89,8 +89,10 @@ def choose_image(images: Sequence[IndexedImage], platform: str) -> IndexedImage:
 
 
 def _images(entries: object) -> tuple[IndexedImage, ...]:
-    if not isinstance(entries, list) or len(entries) > MOST_LAYERS:
+    if not isinstance(entries, list):
         raise UnmeasuredError("its index does not list its manifests")
+    if len(entries) > MOST_MANIFESTS:
+        raise UnmeasuredError(f"its index names more than {MOST_MANIFESTS:,} manifests: {len(entries):,}")
     found = []
     for one in entries:
         entry = _mapping(one, "an entry of its index")
@@ -115,8 +117,10 @@ def _manifest(found: Mapping[str, Any]) -> Manifest:
     if kind not in _CONFIG_TYPES:
         raise UnmeasuredError(f"it is no container image but an artifact of the kind {_shown(kind)}")
     layers = [] if found.get("layers", False) is None else found.get("layers")
-    if not isinstance(layers, list) or len(layers) > MOST_LAYERS:
+    if not isinstance(layers, list):
         raise UnmeasuredError("its manifest does not list its layers")
+    if len(layers) > MOST_LAYERS:
+        raise UnmeasuredError(f"its manifest names more than {MOST_LAYERS:,} layers: {len(layers):,}")
     return Manifest(config=_blob(config), layers=tuple(_layer(_mapping(one, "a layer")) for one in layers))
 
 
