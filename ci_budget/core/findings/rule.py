@@ -258,7 +258,7 @@ def make_finding(
         file=evidence.plan.file if evidence.plan is not None and place.line is not None else None,
         line=place.line,
         message=one_line(message),
-        mend=_as_line(mend) if _is_script(evidence.instruction(place)) else mend,
+        mend=one_line(_as_line(mend) if _is_script(evidence.instruction(place)) else mend),
     )
 
 
@@ -283,7 +283,8 @@ def shell_text(instruction: Instruction | None) -> str:
     """What a RUN gives to its shell, heredocs included: the first 8,000 characters; empty for other instructions."""
     if instruction is None or instruction.command != "run":
         return ""
-    text = "\n".join((" ".join(instruction.arguments), *(document.content for document in instruction.heredocs)))
+    documents = (document.content for document in instruction.heredocs)
+    text = "\n".join(documents if _is_script(instruction) else (" ".join(instruction.arguments), *documents))
     return text[:_LONGEST_COMMAND]
 
 

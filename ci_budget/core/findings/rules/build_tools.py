@@ -6,31 +6,26 @@ Known by their files, whatever installed them: the compiler's own programs (`cc1
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 
-from ci_budget.core.findings.rule import Evidence, Rule, by_layer, make_finding
+from ci_budget.core.findings.rule import LEAST, Evidence, OwnFile, Place, Rule, by_layer, make_finding, shell_text
+from ci_budget.core.findings.rules.compilers import (
+    ToolPaths,
+    is_called_later,
+    is_compilers_image,
+    size_of_base,
+    starts,
+)
+from ci_budget.core.findings.shell import only_installs
+from ci_budget.core.inventory.model import Manager
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
 
-_TRIPLET = r"(?:[a-z0-9_]+-(?:linux|alpine-linux|redhat-linux)-[a-z0-9]+-)?"
-_COMPILER = re.compile(
-    r"^usr/lib(?:exec|64)?/gcc/|^usr/lib/llvm-[0-9]+/(?:bin|lib/clang)/"
-    rf"|^usr/(?:local/)?bin/{_TRIPLET}(?:gcc|g\+\+|cc|c\+\+|cpp|clang|clang\+\+|gfortran|rustc|cargo|go)(?:-[0-9.]+)?$"
-    r"|^usr/local/(?:go|cargo/(?!registry/|git/)|rustup)/"
-)
-_AROUND = re.compile(
-    rf"^usr/(?:local/)?bin/{_TRIPLET}(?:as|ld|ld\.bfd|ld\.gold|gold|dwp|gprof|nm|objcopy|objdump|ranlib|readelf|strip"
-    r"|ar|addr2line|make|gmake|cmake|ctest|cpack|ninja|lto-dump|dpkg-buildpackage)(?:-[0-9.]+)?$"
-    r"|^usr/share/(?:cmake|gcc|dpkg|perl)[^/]*/|^usr/lib/(?:bfd-plugins|compat-ld|gold-ld)/"
-    r"|^usr/lib/[^/]+-linux-gnu/(?:lib(?:bfd|opcodes|ctf|asan|tsan|ubsan|lsan|hwasan|isl|mpc|mpfr|cc1|gprofng|sframe)[-.]"
-    r"|[^/]+\.(?:a|o)$)"
-)
-_ELSE = ("usr/local/lib/", "usr/lib/python", "usr/share/doc/", "usr/share/locale/", "usr/share/man/")  # of no pattern
-_HEADERS = re.compile(r"^usr/(?:local/)?include/")
 _INSTALLERS = (
-    (re.compile(r"\bapt(?:-get)?\b[^;&|]*?\binstall\b([^;&|]*)"), "apt-get purge -y --auto-remove"),
-    (re.compile(r"\bapk\b[^;&|]*?\badd\b([^;&|]*)"), "apk del"),
-    (re.compile(r"\b(?:dnf|yum|microdnf)\b[^;&|]*?\binstall\b([^;&|]*)"), "dnf remove -y"),
+    (re.compile(r"\bapt(?:-get)?\b[^;&|]*?\binstall\b([^;&|]*)"), "apt-mark manual", "apt-get purge -y --auto-remove"),
+    (re.compile(r"\bapk\b[^;&|]*?\badd\b([^;&|]*)"), "apk add --no-cache", "apk del"),
+    (re.compile(r"\b(?:dnf|yum|microdnf)\b[^;&|]*?\binstall\b([^;&|]*)"), "dnf mark install", "dnf remove -y"),
 )
 _TOOLS = re.compile(
     r"build-essential|build-base|(?:gcc|g\+\+|gfortran|clang|llvm|binutils|golang|rustc|cpp|make)(?:-[a-z0-9.+-]+)?"
@@ -38,42 +33,102 @@ _TOOLS = re.compile(
 )
 
 
+# what comes with compilers and is of no use to a program
+_COMPILERS_OWN = re.compile(
+    r"lib(?:[atul]san|hwasan|ubsan|itm|cc1|isl|mpc|mpfr|binutils|ctf|gprofng|sframe|jansson|llvm|clang|perl|gdbm|dpkg"
+    r"|js-|file-|algorithm-|fakeroot|std-rust)[a-z0-9.+-]*|lib[a-z0-9.+-]*-(?:dev|perl|bin|doc|data|common)"
+)
+_MOST_KEPT = 40
+
+
 def _find(evidence: Evidence) -> Iterator[Finding]:
-    system = list(evidence.within(lambda folder: folder.startswith("usr/") and not folder.startswith(_ELSE)))
-    compiler = [file for file in system if _COMPILER.search(file.path)]
-    layers = {file.layer for file in compiler}
-    tools = [
-        file
-        for file in system
-        if _HEADERS.match(file.path)
-        or _COMPILER.search(file.path)
-        or (file.layer in layers and _AROUND.match(file.path))
-    ]
+    starting, for_compilers = starts(evidence), is_compilers_image(evidence.base)
+    if starting == "tools" or (for_compilers and starting == "nothing"):
+        return  # the image is there to compile
+    paths = ToolPaths(evidence.folders)
+    kinds = {file: kind for file in evidence.within(paths.may_hold) if (kind := paths.tool(file.path))}
+    layers = {file.layer for file, kind in kinds.items() if kind == "compiler"}
+    tools = [file for file, kind in kinds.items() if kind != "around" or file.layer in layers]
+    later = is_called_later(evidence) if tools else False
     for group in by_layer(tools):
         place = evidence.place(group.layer)
-        headers = sum(file.size for file in tools if file.layer == group.layer and _HEADERS.match(file.path))
+        headers = sum(size for (_, size, layer), kind in kinds.items() if (layer, kind) == (group.layer, "headers"))
         what = "Compilers and headers stay in the image" if group.layer in layers else "Headers stay in the image"
         most = f", {format_size(headers)} of them headers" if headers and group.layer in layers else ""
+        alone = only_installs(shell_text(evidence.instruction(place)))
+        wanted = later and alone
+        why = " The image has Triton or torch.compile, which call a compiler in the container." if wanted else ""
         yield make_finding(
             evidence,
             RULE.name,
             place,
             size=group.size,
-            message=f"{what}: {format_size(group.size)}{most}, by {place.step}, the largest /{group.largest}.",
-            mend=f"Build in a stage of its own (FROM {evidence.base} AS builder), and take over "
-            "only what it made: COPY --from=builder /opt/app /opt/app. Where a single RUN needs them, remove them in "
-            f"that RUN{_removal(place.command)}",
+            message=f"{what}: {format_size(group.size)}{most}, by {place.step}, the largest /{group.largest}.{why}",
+            mend=f"{'Keep it if the program compiles at run time; else b' if wanted else 'B'}uild in a stage of its "
+            f"own (FROM {evidence.base} AS builder), and take over only what it made: COPY --from=builder /opt/app "
+            f"/opt/app. {_WHERE_ALONE if alone else _WHERE}"
+            f"{_removal(evidence, group.layer, place.command) or _deletion(paths, group.layer, tools)}",
+            quiet=wanted or for_compilers,
         )
+    if for_compilers:
+        yield from _find_in_base(evidence)
 
 
-def _removal(command: str) -> str:
-    """`: && apt-get purge …` for the build tools that a command installs by name; a full stop where it names none."""
-    for installs, removes in _INSTALLERS:
+_WHERE = "Where a single RUN needs them, remove them in that RUN"
+_WHERE_ALONE = "Where a single RUN needs them, join this one with it, and remove them at its end"
+
+
+def _find_in_base(evidence: Evidence) -> Iterator[Finding]:
+    """The compilers of a base image that is there for them, below a program that is none."""
+    size = size_of_base(evidence)
+    if size < LEAST or not evidence.chain:
+        return
+    lowest = evidence.chain[0]
+    yield make_finding(
+        evidence,
+        RULE.name,
+        Place(stage=lowest.name, line=lowest.line, command=f"FROM {evidence.base}"),
+        size=size,
+        message=f"The image starts from {evidence.base}, which brings {format_size(size)} of compilers and headers, "
+        "and starts a program that is none of them.",
+        mend=f"Make this stage the builder (FROM {evidence.base} AS builder), and end with a stage of what the program "
+        "needs: FROM debian:stable-slim, COPY --from=builder PROGRAM PROGRAM, and the CMD.",
+        quiet=True,
+    )
+
+
+def _removal(evidence: Evidence, layer: int, command: str) -> str:
+    """`: && apt-get purge …` for the build tools that a command installs by name; nothing where it names none."""
+    for installs, keeps, removes in _INSTALLERS:
         words = [word for found in installs.finditer(command) for word in found[1].split()]
-        tools = [name for word in words if _TOOLS.fullmatch(name := re.split(r"[=:]", word)[0])]
+        tools = [name for word in words if _TOOLS.fullmatch(name := re.split(r"[=:<>~]", word)[0])]
         if tools:
-            return f": && {removes} {' '.join(dict.fromkeys(tools))}"
-    return "."
+            kept = _libraries(evidence, layer, set(words))
+            keep = f"{keeps} {' '.join(kept)} && " if kept else ""
+            emptied = " && rm -rf /var/cache/apt/*" if removes.startswith("apt-get") else ""  # it fills its cache again
+            return f": && {keep}{removes} {' '.join(dict.fromkeys(tools))}{emptied}"
+    return ""
+
+
+def _deletion(paths: ToolPaths, layer: int, tools: Sequence[OwnFile]) -> str:
+    """`: && rm -rf …` for the folders of toolchains that no package manager installed; a full stop where none are."""
+    roots = {root for file in tools if file.layer == layer and (root := paths.root(file.path))}
+    return f": && rm -rf {' '.join(shlex.quote(f'/{root}') for root in sorted(roots))}" if roots else "."
+
+
+def _libraries(evidence: Evidence, layer: int, named: set[str]) -> list[str]:
+    """The libraries that came with the build tools and that a program may have been linked with: they would go too."""
+    packages = evidence.inventory.packages if evidence.inventory is not None else ()
+    found = [
+        one.name
+        for one in packages
+        if one.layer == layer
+        and one.manager in (Manager.DPKG, Manager.APK)
+        and one.name.startswith("lib")
+        and not _COMPILERS_OWN.fullmatch(one.name)
+        and one.name not in named
+    ]
+    return sorted(set(found)) if len(found) <= _MOST_KEPT else []
 
 
 RULE = Rule(name="build-tools", find=_find)
