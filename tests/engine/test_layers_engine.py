@@ -186,7 +186,7 @@ class TestSources:
             engine.docker("rmi", "--force", name)
         assert same(found) == same(streamed)
         assert [(one.path, one.kind, one.size) for one in found.layers[1].entries if one.path[0] == "a"] == [
-            ("a", Kind.FOLDER, 0), ("a/b", Kind.FILE, 3), ("a/c", Kind.WHITEOUT, 0),
+            ("a", Kind.FOLDER, 0), ("a/b", Kind.WHITEOUT, 0), ("a/b", Kind.FILE, 3), ("a/c", Kind.WHITEOUT, 0),
         ]  # fmt: skip
         assert size == sum(layer.size for layer in streamed.layers)
 
