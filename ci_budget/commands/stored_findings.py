@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ci_budget.commands.image_evidence import ImageEvidence
 from ci_budget.core.findings.all_rules import find_all
 from ci_budget.core.findings.rule import Evidence
-from ci_budget.core.layers.bases import guess_inherited
+from ci_budget.core.layers.bases import guess_inherited, unknown_layers
 from ci_budget.core.records.report import ImageReport
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ def add_stored_findings(
     given = Evidence(report=report, image=image, waste=evidence.waste, inventory=evidence.inventory)
     found = find_all(given, ignored=ignored, today=datetime.now(UTC).date())
     notes = [*report.notes, *evidence.notes, *found.notes]
+    if unknown := unknown_layers(image):
+        notes.append(
+            f"the image's history names no instruction for {unknown} of {len(image.layers)} layers (imported or "
+            "squashed, or nobody told): which step brought what they hold is not known"
+        )
     if inherited:
         layers = f"the lowest {inherited} of {len(image.layers)} layers"
         notes.append(f"{layers} look like the base image's: what they hold is no finding")

@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from ci_budget.core.inventory.storage import render_inventories, render_inventor
 from ci_budget.core.text.units import format_size
 from ci_budget.edges.files.report_files import INVENTORY_NAME
 from ci_budget.edges.reading_progress import ReadingProgress
+from tests import image_archives
 from tests.image_archives import file, layer, saved, write_layout
 from tests.unit.history_samples import built, commit, night, write_report
 from tests.unit.inventory_samples import MB, service
@@ -156,3 +157,52 @@ def test_progress_fits_a_narrow_terminal_and_survives_its_reader(place: Path, mo
     assert (
         find_image("archive://image.tar", config=None, platform=None, progress=progress).name == "archive://image.tar"
     )
+
+
+BY_LAYER = ["layer 1", "layer 2", "layer 3"]
+
+
+@pytest.mark.parametrize(
+    ("history", "unknown", "steps"),
+    [
+        (None, 3, BY_LAYER),
+        ([], 3, BY_LAYER),
+        ({"a": 1}, 3, BY_LAYER),
+        ([{"created_by": "RUN a"}] * 7, 3, BY_LAYER),
+        # the lowest one looks like a base image's
+        ([{"created_by": ""}] * 3, 2, BY_LAYER),
+        ([{"created_by": " # buildkit"}, {"created_by": None}, {"created_by": ["a"]}], 2, BY_LAYER),
+        (
+            [{"comment": "Imported from -"}, {"created_by": "RUN a"}, {"comment": "merge sha256:a to sha256:b"}],
+            1,
+            ["Imported from -", "RUN a", "merge sha256:a to sha256:b"],
+        ),
+    ],
+)
+def test_a_history_without_texts(
+    place: Path,
+    explain: Explain,
+    monkeypatch: pytest.MonkeyPatch,
+    history: object,
+    unknown: int,
+    steps: list[str],
+) -> None:
+    whole = image_archives.config
+
+    def config(layers: Sequence[bytes]) -> bytes:
+        document = json.loads(whole(layers)) | {"history": history}
+        return json.dumps({key: value for key, value in document.items() if value is not None}).encode()
+
+    monkeypatch.setattr(image_archives, "config", config)
+    layers = [layer(file("b", b"b" * MB)), layer(file("m.safetensors", b"m" * 2 * MB)), layer(file(".wh.b"))]
+    (place / "image.tar").write_bytes(saved(layers))
+    (place / "other.tar").write_bytes(saved(layers[:2]))
+    code, said, _ = explain("archive://image.tar", "--format", "json")
+    found = json.loads(said)
+    assert code == 0
+    assert [step["command"] for step in sorted(found["steps"], key=lambda step: step["layer"])] == steps
+    assert [note for note in found["notes"] if "look like the base" not in note] == [
+        f"the image's history names no instruction for {unknown} of 3 layers (imported or squashed, or nobody told): "
+        "which step brought what they hold is not known"
+    ]
+    assert explain("archive://image.tar", "--against", "archive://other.tar")[0] == 0

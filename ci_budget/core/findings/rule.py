@@ -143,9 +143,9 @@ class Evidence:
     def _places(self) -> Mapping[int, Place]:
         history = self.image.history if self.image is not None else ()
         return {
-            step.layer: Place(stage=step.stage, line=step.line, command=readable_command(step.created_by))
+            step.layer: Place(stage=step.stage, line=step.line, command=command)
             for step in history
-            if step.layer is not None
+            if step.layer is not None and (command := readable_command(step.created_by))
         }
 
     def place(self, layer: int) -> Place:

@@ -100,7 +100,7 @@ def _steps(inventory: Inventory) -> Sequence[ExplainedStep]:
         found.append(
             ExplainedStep(
                 layer=index,
-                command=readable_command(step.created_by) if step else f"layer {index + 1}",
+                command=(readable_command(step.created_by) if step else "") or f"layer {index + 1}",
                 stage=step.stage if step else None,
                 line=step.line if step else None,
                 inherited=layer.inherited,

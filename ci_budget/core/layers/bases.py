@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ci_budget.core.layers.model import HistoryStep
+from ci_budget.core.layers.model import HistoryStep, ImageLayers
 
 _STARTS = ("CMD", "ENTRYPOINT")
+_NO_INSTRUCTION = ("Imported from ", "merge sha256:")
+"""What `docker import` and `docker build --squash` write of a layer."""
 _MAKERS = ("ADD", "COPY", "RUN", "WORKDIR", "/BIN/SH")
 
 
@@ -26,6 +28,16 @@ def guess_inherited(history: Sequence[HistoryStep], layers: int) -> int:
         is_root = step.layer == 0 and word not in _MAKERS and not word.startswith("|")
         found = max(found, ended, int(is_root))
     return found if found < layers else 0
+
+
+def unknown_layers(image: ImageLayers) -> int:
+    """How many of the image's own layers no instruction of its history tells of."""
+    told = {
+        step.layer
+        for step in image.history
+        if step.created_by.removesuffix("# buildkit").strip() and not step.created_by.startswith(_NO_INSTRUCTION)
+    }
+    return sum(index not in told for index in range(image.inherited, len(image.layers)))
 
 
 def _word(created_by: str) -> str:

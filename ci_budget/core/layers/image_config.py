@@ -149,8 +149,8 @@ def _history(found: object, layers: int) -> tuple[HistoryStep, ...]:
     steps, layer = [], 0
     for one in entries:
         made = matching and one.get("empty_layer") is not True
-        command = str(one.get("created_by") or one.get("comment") or "")[:_LONGEST_COMMAND]
-        steps.append(HistoryStep(command, layer if made else None))
+        texts = [text for key in ("created_by", "comment") if isinstance(text := one.get(key), str) and text.strip()]
+        steps.append(HistoryStep(texts[0][:_LONGEST_COMMAND] if texts else "", layer if made else None))
         layer += made
     return tuple(steps)
 
