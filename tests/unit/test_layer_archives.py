@@ -130,8 +130,9 @@ class TestSources:
             special("pipe-again", tarfile.LNKTYPE, "pipe"),
         )
         found = read_layer(io.BytesIO(data), Kept(wanted=nothing, limits=ArchiveLimits()))
-        assert [(entry.path, entry.kind) for entry in found.entries] == [
-            ("again", Kind.LINK), ("link", Kind.LINK), ("pipe", Kind.OTHER), ("pipe-again", Kind.OTHER),
+        assert [(entry.path, entry.kind, entry.same_as) for entry in found.entries] == [
+            ("again", Kind.LINK, None), ("link", Kind.LINK, None), ("pipe", Kind.OTHER, None),
+            ("pipe-again", Kind.OTHER, None),
         ]  # fmt: skip
 
     def test_a_layer_that_links_to_another_one(self, tmp_path: Path) -> None:

@@ -189,6 +189,10 @@ class TestHardLinks:
             ("a", 5, None), ("m", 0, "a"), ("z", 0, "a"),
         ]  # fmt: skip
 
+    def test_the_first_in_path_order_is_not_the_first_by_its_letters(self) -> None:
+        """`a-b` sorts before `a/b` as text; what lies in a folder comes right behind it."""
+        assert self.linked(("a-b", 5, ""), ("a/b", 0, "a-b")) == [("a", 0, None), ("a/b", 5, None), ("a-b", 0, "a/b")]
+
     def test_a_link_that_comes_again_as_a_file_is_none(self) -> None:
         assert self.linked(("m", 5, ""), ("a", 0, "m"), ("a", 7, "")) == [("a", 7, None), ("m", 5, None)]
 
@@ -199,6 +203,20 @@ class TestHardLinks:
             ("a", "file", 0),
             ("m", "folder", 0),
         ]
+
+
+def test_what_old_storage_drivers_left_behind_is_no_content() -> None:
+    assert listed("a", ".wh..wh.plnk/1.2", "b/.wh..wh.orph/x/y", ".wh..wh.aufs") == [("a", "file")]
+
+
+def test_a_long_name_is_cut_in_what_is_said_of_it() -> None:
+    long, shown = "n" * 300, "n" * 200
+    assert refusal(f"{long}/../..") == f"the name {shown!r} in a layer leads out of the image"
+    assert refusal(long, f"{long}/x") == f"{shown!r} in a layer lies in what is no folder there"
+    assert refusal(f"{long}/.wh.") == f"{shown!r} in a layer deletes what has no name"
+    with pytest.raises(UnmeasuredError) as caught:
+        LayerArchive(limit=9).add(long, Kind.FILE, -1, 0, 0, 0)
+    assert caught.value.what == f"the size of {shown!r} in a layer is absurd: -1"
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,11 @@ def test_provenance_wins_where_the_name_leads_elsewhere_or_nowhere() -> None:
     assert place_step(plan(), "unheard of", likeliest=1) == StepPlace()
 
 
-def history(*commands: str, inherited: int = 1) -> list[tuple[str | None, int | None]]:
+def history(
+    *commands: str, inherited: int = 1, dockerfile: bytes = DOCKERFILE, target: int = 1
+) -> list[tuple[str | None, int | None]]:
     steps = tuple(HistoryStep(command, index) for index, command in enumerate(commands))
-    placed = place_steps(ImageLayers("i", (), steps, inherited), plan(), 1)
+    placed = place_steps(ImageLayers("i", (), steps, inherited), plan(dockerfile), target)
     return [(step.stage, step.line) for step in placed.history]
 
 
@@ -113,3 +115,31 @@ def test_the_base_images_own_steps_are_not_ours() -> None:
     """Here the base's last layers look just like the Dockerfile's."""
     commands = ("RUN first", "WORKDIR /x", "RUN second", "COPY . .")
     assert history(*commands, inherited=2) == [(None, None), (None, None), ("two", 6), ("two", 8)]
+
+
+def test_every_instruction_that_makes_a_layer() -> None:
+    text = b"FROM a AS one\nADD x /\nCOPY y /\nRUN z\nWORKDIR /w\nENV A=b\n"
+    commands = ("ADD rootfs", "ADD x /", "COPY y /", "RUN z", "WORKDIR /w", "ENV A=b")
+    lines = [None, 2, 3, 4, 5, None]
+    assert [line for _, line in history(*commands, dockerfile=text, target=0)] == lines
+
+
+def test_the_first_entry_of_a_history_and_its_lack() -> None:
+    text = b"FROM scratch AS one\nCOPY a /\nRUN b\n"
+    assert history("COPY a /", "RUN b", inherited=0, dockerfile=text, target=0) == [("one", 2), ("one", 3)]
+    assert history("", "RUN b", inherited=0, dockerfile=text, target=0) == [(None, None), ("one", 3)]
+    assert history("RUN b", inherited=0, dockerfile=text, target=0) == [("one", 3)]
+    assert history(inherited=0, dockerfile=text, target=0) == []
+
+
+def test_what_a_stage_copies_from_is_no_part_of_it() -> None:
+    text = b"FROM a AS one\nRUN first\nFROM b AS two\nCOPY --from=one /x /\nRUN second\n"
+    commands = ("RUN first", "COPY /x / # buildkit", "RUN /bin/sh -c second")
+    assert history(*commands, inherited=0, dockerfile=text) == [(None, None), ("two", 4), ("two", 5)]
+
+
+def test_a_trigger_stands_at_the_from_that_brings_it() -> None:
+    """`ONBUILD ENV` leaves an entry of its own, which is none of a layer."""
+    text = b"FROM a AS one\nONBUILD RUN x\nONBUILD ENV A=b\nFROM one AS two\nRUN y\n"
+    commands = ("ADD rootfs", "RUN /bin/sh -c x", "ENV A=b", "RUN /bin/sh -c y")
+    assert history(*commands, dockerfile=text) == [(None, None), ("two", 4), (None, None), ("two", 5)]

@@ -67,6 +67,12 @@ PYTHON = (*DEBIAN, "-ENV PATH=/x", "RUN /bin/sh -c make # buildkit", '-CMD ["pyt
         (PYTHON, 1),
         ((*PYTHON, "WORKDIR /a", "COPY . . # buildkit", '-CMD ["serve"]'), 2),
         (("COPY / /", "-CMD x", "-LABEL a=b", "RUN a", "-CMD y", "-ENTRYPOINT z"), 1),
+        (("ADD file:1 /", "RUN a", "RUN b"), 0),
+        (("COPY a /", "RUN b"), 0),
+        (("WORKDIR /a", "RUN b"), 0),
+        (("/bin/sh -c a", "RUN b"), 0),
+        (("RUN a", "-ENTRYPOINT x", "RUN b"), 1),
+        (("RUN a", "-CMD x", "RUN b", "-CMD y", "RUN c"), 2),
     ],
 )
 def test_the_layers_that_look_like_the_base_image_s(history: tuple[str, ...], inherited: int) -> None:
