@@ -438,6 +438,48 @@ def test_weights_of_other_kinds(path: str) -> None:
     assert (one.rule, one.bytes) == ("model-weights", 9 * MB)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM debian:12\nRUN pip install --compile x\n",
+        "FROM debian:12\nRUN pip install x && python -m compileall -q /opt\n",
+        "FROM debian:12\nRUN uv sync --compile-bytecode\n",
+        "FROM debian:12 AS b\nENV UV_COMPILE_BYTECODE=1\nFROM debian:12\nCOPY --from=b /opt /opt\n",
+        "FROM debian:12\nRUN <<EOF\npython -m compileall /opt\nEOF\n",
+        "FROM debian:12\nARG UV_COMPILE_BYTECODE=true\nRUN uv sync\n",
+    ],
+)
+def test_byte_code_that_was_compiled_on_purpose(text: str) -> None:
+    line = max(number for number, one in enumerate(text.split("\n"), 1) if one.startswith(("RUN", "COPY")))
+    files: dict[int, dict[str, Written]] = {line: {f"{PACKAGES}/x/__pycache__/x.cpython-311.pyc": 9 * MB}}
+    assert [one.rule for one in found(evidence(text, files)) if one.rule != "venv-copy"] == []
+    plain = re.sub(r"--compile(-bytecode)?|.*UV_COMPILE_BYTECODE.*|python -m compileall", "", text)
+    given = evidence(plain.replace("\n\n", "\n"), {line - text.count("\nENV") - text.count("\nARG"): files[line]})
+    assert [one.rule for one in found(given) if one.rule != "venv-copy"] == ["bytecode"]
+
+
+NASTY = "opt/a\n::error::b\x1b[2J"
+
+
+@pytest.mark.parametrize("end", ["x.a", "tests/x.py", "cc.pyc", "y.onnx", ".cache/pip/http-v2/x", "z"])
+def test_no_text_has_control_characters_or_line_breaks(end: str) -> None:
+    """Whatever paths and Dockerfile texts have in them."""
+    path = f"{NASTY}/site-packages/x\r/{end}"
+    run = f"RUN <<EOF\nrm -r '/{path}'\x1b[31m\nEOF"
+    same = SameContent(size=9 * MB, sha256="0" * 64, paths=[f"{path}.1", path])
+    files: dict[str, Written] = {path: (9 * MB, 0o600), f"{path}.1": 9 * MB}
+    for first in ("RUN x\x1b\t y", 'COPY ["a\\nb", "/c\\u001b"]', "COPY --from=b /x /y"):
+        for upper in ({path: None}, {path: (9 * MB, 0o644)}, {path: (9 * MB + 1, 0o600)}):
+            given = evidence(
+                f"FROM debian:12 AS b\nRUN q\x07\nFROM debian:12\n{first}\n{run}\n{run}\n",
+                {4: files, 5: upper, 9: {f"{path}.2": 9 * MB}},
+                inventory=inventory(same_content=[same]),
+            )
+            texts = [text for one in find_all(given, today=TODAY).findings for text in (one.message, one.mend)]
+            assert len(texts) >= 4
+            assert [text for text in texts if not text.isprintable()] == []
+
+
 @pytest.mark.parametrize("name", SILENT)
 def test_silent(name: str) -> None:
     assert [told(finding) for finding in found(SILENT[name]())] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ci_budget.core.findings.copies import end_with
 from ci_budget.core.findings.rule import Evidence, Rule, by_layer, make_finding, shell_text
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
@@ -40,7 +41,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
         if only_fetches(shell_text(evidence.instruction(place)) or place.command):
             mend = JOIN_UPDATE
         else:
-            mend = "End this RUN with: && rm -rf /var/lib/apt/lists/* /var/cache/apt/*"
+            mend = end_with(evidence, place, "rm -rf /var/lib/apt/lists/* /var/cache/apt/*")
         yield make_finding(
             evidence, RULE.name, place, size=group.size, message=f"apt leaves {said} behind {place.step}.", mend=mend
         )

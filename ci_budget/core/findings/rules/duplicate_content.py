@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ci_budget.core.findings.copies import is_copy, name_line, name_maker, read_copy
 from ci_budget.core.findings.rule import LEAST, Evidence, Place, Rule, count_files, make_finding, name_some
 from ci_budget.core.findings.rules.package_caches import within_cache
 from ci_budget.core.findings.rules.packaged import packaged_together
@@ -17,6 +20,9 @@ from ci_budget.core.text.units import format_size
 _WHEEL = re.compile(r"(?:^|/)nvidia/[^/]+/(?:.*/)?(lib[A-Za-z0-9_]+)\.so[^/]*$")
 _THEIRS = 50_000_000
 _SYSTEM = re.compile(r"^(?:usr/local/cuda[^/]*|usr/lib)/(?:.*/)?(lib[A-Za-z0-9_]+)\.so[^/]*$")
+
+
+_PACKAGES = re.compile(r"(?:site|dist)-packages/$")
 
 
 def _find(evidence: Evidence) -> Iterator[Finding]:
@@ -60,7 +66,7 @@ def _find_same(evidence: Evidence) -> Iterator[Finding]:
             place,
             size=size,
             message=f"{place.step} brings {format_size(size)} that the image has already: {named}.",
-            mend=_mend(place, path=largest[1], first=largest[2]),
+            mend=_mend(evidence, place, largest, whole=size >= evidence.layer_size(layer)),
         )
 
 
@@ -70,17 +76,34 @@ def _told(path: str, first: str, files: int) -> str:
     return f"/{path} is /{first}"
 
 
-def _mend(place: Place, *, path: str, first: str) -> str:
-    copied = place.command.upper().startswith(("COPY", "ADD"))
-    if not path.endswith("/"):
-        link = f"ln -sf /{first} /{path}"
-        if copied:
-            return f"Copy it once, and put a link in place of the other: RUN {link}"
-        return f"Put links in place of the copies in this RUN: && {link}"
-    link = f"ln -s /{first.rstrip('/')} /{path.rstrip('/')}"
-    if copied:
-        return f"Copy it once, and where the other holds nothing else, put a link in its place: RUN {link}"
-    return f"Where it holds nothing else, put a link in its place in this RUN: && rm -r /{path.rstrip('/')} && {link}"
+def _mend(evidence: Evidence, place: Place, copied: tuple[int, str, str, int], *, whole: bool) -> str:
+    _, path, first, files = copied
+    if path.endswith("/"):
+        inside = sum(len(evidence.in_folder(folder)) for folder in evidence.folders if folder.startswith(path))
+        if _PACKAGES.search(path) and _PACKAGES.search(first):
+            return (
+                "Where these are pip and setuptools, make the environment without them: python3 -m venv "
+                "--without-pip FOLDER && python3 -m pip --python FOLDER/bin/python install PACKAGES; else install once "
+                "what both need."
+            )
+        if inside > files:
+            return f"Bring these files once: {inside - files} others lie beside them, so link to them one by one."
+    path, first = shlex.quote(f"/{path.rstrip('/')}"), shlex.quote(f"/{first.rstrip('/')}")
+    if not is_copy(place):
+        removed = f"rm -r {path} && ln -s" if copied[1].endswith("/") else "ln -sf"
+        return f"Put a link in its place in this RUN: && {removed} {first} {path}"
+    above = posixpath.dirname(path.strip("'"))
+    made = f"RUN mkdir -p {shlex.quote(above)} && ln -s {first} {path}" if above != "/" else f"RUN ln -s {first} {path}"
+    if whole:
+        return f"Copy it once: take {name_line(place)} out, and put a link in its place: {made}"
+    copy = read_copy(evidence, place)
+    source = copy.source_of(path.strip("'/")) if copy is not None else None
+    if copy is not None and copy.stage is not None and source is not None:
+        return (
+            f"Copy it once: put a link in its place before it is copied, at the end of "
+            f"{name_maker(copy.stage, source)}: && rm -r {shlex.quote(source)} && ln -s {first} {shlex.quote(source)}"
+        )
+    return f"Copy it once: leave {path} out of what {name_line(place)} brings, and put a link in its place: {made}"
 
 
 def _folder_layers(evidence: Evidence, folders: Sequence[str]) -> dict[str, int]:

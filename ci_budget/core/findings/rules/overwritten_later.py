@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ci_budget.core.findings.rule import Evidence, Rule, count_files, make_finding
-from ci_budget.core.findings.rules.rewritten import find_rewritten
+from ci_budget.core.findings.copies import Copy, is_copy, name_line, name_lines, name_maker, read_copy
+from ci_budget.core.findings.rule import Evidence, Place, Rule, count_files, make_finding, name_some
+from ci_budget.core.findings.rules.rewritten import Rewritten, find_rewritten
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
 
@@ -19,12 +20,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
         if all(layer < inherited for layer in found.wrote) and found.size < _LEAST_OF_BASE:
             continue
         own = [evidence.place(layer) for layer in found.wrote if layer >= inherited]
-        lines = ", ".join(dict.fromkeys(str(writer.line) for writer in own if writer.line is not None))
-        if own:
-            at = f", line {lines}" if lines else ""
-            mend = f"Write them once: join this step with the one that wrote them first{at}."
-        else:
-            mend = "Take a newer base image that has the new files already, instead of writing over the old ones."
+        mend = _mend(evidence, found, own, place)
         yield make_finding(
             evidence,
             RULE.name,
@@ -35,6 +31,39 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
             mend=mend,
             quiet=not own,
         )
+
+
+def _mend(evidence: Evidence, found: Rewritten, own: Sequence[Place], place: Place) -> str:
+    if not own:
+        return "Take a newer base image that has the new files already, instead of writing over the old ones."
+    first, at = name_lines(own), name_line(place)
+    copied = [one for one in own if is_copy(one)]
+    above = read_copy(evidence, place)
+    if is_copy(place):
+        sources = [above.source_of(item.path) if above is not None else None for item in found.items]
+        if above is not None and above.origin is None and not copied and None not in sources:
+            names = name_some([source.removeprefix("./") for source in sources if source is not None])
+            return f"Keep one of the two: name {names} in the ignore file, or do not write them in {first}."
+        whole = found.size == sum(evidence.layer_size(layer) for layer in found.wrote)
+        if whole and len(copied) == len(own):
+            return f"Copy them once: take {first} out, since {at} brings all of it anew."
+        return f"Bring them once: leave them out of what {first} brings, since {at} brings them anew."
+    if not copied:
+        return f"Write them once: join this step with the one that wrote them first, {first}."
+    below = read_copy(evidence, copied[0])
+    if below is not None and below.stage is not None:
+        return f"Change them before they are copied: do what {at} does to them at the end of {_maker(found, below)}."
+    return (
+        f"Change them before they are copied: put {name_lines(copied)} and {at} into a stage of their own "
+        f"(FROM {evidence.base} AS prepared), and take over what they leave: COPY --from=prepared "
+        f"/{found.items[0].path} /{found.items[0].path}"
+    )
+
+
+def _maker(found: Rewritten, copy: Copy) -> str:
+    source = copy.source_of(found.items[0].path)
+    where = name_maker(copy.stage, source) if copy.stage is not None else ""
+    return f"{where}, where the first is {source}" if source is not None else where
 
 
 RULE = Rule(name="overwritten-later", find=_find)

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ci_budget.core.findings.copies import end_with, is_copy
 from ci_budget.core.findings.rule import Evidence, Group, OwnFile, Place, Rule, by_layer, make_finding
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
@@ -138,7 +139,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
                 place,
                 size=group.size,
                 message=f"{cache.manager} leaves its cache behind {place.step}: {where}.",
-                mend=_mend(cache, place, folders, owner=_owner(evidence, group)),
+                mend=_mend(evidence, cache, place, folders, owner=_owner(evidence, group)),
             )
 
 
@@ -169,9 +170,11 @@ def _owner(evidence: Evidence, group: Group) -> int:
     return next((entry.uid for entry in entries if entry.path == group.largest), 0)
 
 
-def _mend(cache: _Cache, place: Place, folders: Sequence[str], *, owner: int) -> str:
+def _mend(evidence: Evidence, cache: _Cache, place: Place, folders: Sequence[str], *, owner: int) -> str:
     user = f",uid={owner}" if owner else ""
     paths = [shlex.quote(f"/{folder}") for folder in sorted(set(folders))[:_MOST_FOLDERS]]
+    if is_copy(place):
+        return end_with(evidence, place, f"rm -rf {' '.join(paths)}")
     named = (tool for tool in cache.tools if re.search(rf"\b{tool}\b", place.command))
     return cache.mend.format(
         mounts=" ".join(f"--mount=type=cache,target={path}{user}" for path in paths),

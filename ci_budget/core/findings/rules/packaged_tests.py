@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ci_budget.core.findings.copies import end_with
 from ci_budget.core.findings.rule import Evidence, Rule, by_layer, count_files, make_finding
 from ci_budget.core.findings.rules.packaged import package_roots, worth_a_trade
 from ci_budget.core.records.report import Finding
@@ -26,7 +27,9 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
             size=group.size,
             message=f"The packages of {place.step} bring their test suites: {format_size(group.size)} in "
             f"{count_files(group.count)}.",
-            mend=f"End this RUN with: && find {roots} -mindepth 2 -depth -type d -name tests -exec rm -rf '{{}}' +",
+            mend=end_with(
+                evidence, place, f"find {roots} -mindepth 2 -depth -type d -name tests -exec rm -rf '{{}}' +"
+            ),
             quiet=True,
         )
 

@@ -19,13 +19,14 @@ _RECORDS = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Rewritten:
-    """Files that the layer `hid` wrote again: bytes, the writers' layers, and some of the names."""
+    """Files that the layer `hid` wrote again: bytes, the writers' layers, some of the names, and all of them."""
 
     hid: int
     size: int
     count: int
     wrote: tuple[int, ...]
     names: str
+    items: tuple[WastedPath, ...]
 
 
 def find_rewritten(evidence: Evidence, *, permissions: bool) -> Iterator[Rewritten]:
@@ -58,6 +59,7 @@ def find_rewritten(evidence: Evidence, *, permissions: bool) -> Iterator[Rewritt
                 count=len(wanted),
                 wrote=tuple(sorted({item.wrote for item in wanted})),
                 names=name_some([f"/{item.path}" for item in wanted]),
+                items=tuple(wanted),
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ci_budget.core.findings.copies import end_with
 from ci_budget.core.findings.rule import Evidence, Rule, by_layer, count_files, make_finding
 from ci_budget.core.findings.rules.packaged import package_roots, within_packages
 from ci_budget.core.records.report import Finding
@@ -22,7 +23,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
             size=group.size,
             message=f"Static libraries come with the packages of {place.step}: {format_size(group.size)} in "
             f"{count_files(group.count)}, the largest /{group.largest}; only a linker reads them.",
-            mend=f"End this RUN with: && find {roots} -name '*.a' -delete",
+            mend=end_with(evidence, place, f"find {roots} -name '*.a' -delete"),
         )
 
 
