@@ -12,7 +12,7 @@ from ci_budget.core.context.ignore import IgnoreRules
 from ci_budget.core.dockerfile.instructions import parse_dockerfile
 from ci_budget.core.inventory.building import describe_instructions
 from ci_budget.core.inventory.causes import Behind, Causes
-from ci_budget.core.inventory.inputs import Inputs, key_instructions
+from ci_budget.core.inventory.inputs import Inputs, key_instructions, less_names
 from ci_budget.core.inventory.model import BaseRecord, Inventory
 from ci_budget.core.records.report import Contributor
 from ci_budget.core.render.growth import tell_cause, tell_contributor
@@ -21,6 +21,7 @@ from ci_budget.edges.files.context_files import measure_context
 from ci_budget.edges.files.context_hash import hash_contents
 
 MB = 10**6
+OWN = frozenset({"src/Dockerfile"})
 BUILDER = """\
 FROM debian AS builder
 COPY src /src
@@ -51,7 +52,8 @@ class Side:
             parsed, target=None, build_args=self.arguments, platform="linux/amd64", build_contexts=()
         )  # fmt: skip
         measure = measure_context(folder, IgnoreRules())
-        inputs = Inputs(measure=measure, contents=hash_contents(folder, measure) or {}, arguments=self.arguments)
+        contents = hash_contents(folder, measure) or {}
+        inputs = Inputs(measure=measure, contents=contents, arguments=self.arguments, own_files=OWN)
         records = [
             one.model_copy(update={"kept": round(self.kept[one.line] * MB) if one.line in self.kept else None})
             for one in key_instructions(describe_instructions(parsed), parsed, plan, inputs)
@@ -71,7 +73,9 @@ def behind(
     """What is behind what the last line of the last stage brought."""
     sides = before.inventory(folder / "before"), after.inventory(folder / "after")
     stage = next(one.stage for one in sides[1].instructions if one.line == line)
-    return Causes(*sides).find(stage, line, round(delta * MB), round((delta if whole is None else whole) * MB))
+    return Causes(*less_names(*sides)).find(
+        stage, line, round(delta * MB), round((delta if whole is None else whole) * MB)
+    )
 
 
 def told(folder: Path, before: Side, after: Side, delta: float = 9, **more: float | int) -> tuple[str, str]:
@@ -165,6 +169,76 @@ def test_an_argument_that_the_base_is_named_by(folder: Path) -> None:
     assert behind(folder, Side(text=text), after, line=4) == Behind(changed_line=1)
 
 
+NINE_MORE = "the RUN in Dockerfile:{} changed and keeps 9.00 MB more"
+
+
+class TestWhichStageWasWhich:
+    """Stages are paired by what they do and by who takes from them; a name or a number alone is none."""
+
+    def test_one_with_another_name(self, folder: Path) -> None:
+        text = BUILDER.replace("builder", "compile").replace("make", "make debug")
+        assert told(folder, Side(), Side(text=text, kept={**KEPT, 3: 14})) == (
+            NINE_MORE.format("3 (stage compile)"), "+9.00 MB /x (this change, line 5, by line 3 of compile)",
+        )  # fmt: skip
+
+    def test_one_that_has_a_name_now(self, folder: Path) -> None:
+        before = Side(text=BUILDER.replace(" AS builder", "").replace("=builder", "=0"))
+        after = Side(text=BUILDER.replace("make", "make debug"), kept={**KEPT, 3: 14})
+        assert told(folder, before, after)[0] == NINE_MORE.format("3 (stage builder)")
+
+    def test_one_with_another_number(self, folder: Path) -> None:
+        text = BUILDER.replace(" AS builder", "").replace("=builder", "=0")
+        more = f"FROM alpine\nRUN echo\n{text.replace('=0', '=1').replace('make', 'other')}COPY --from=0 /a /a\n"
+        after = Side(text=more, kept={2: 1, 5: 14})
+        assert told(folder, Side(text=text), after, line=7)[0] == NINE_MORE.format(5)
+
+    def test_by_its_use_where_nothing_of_it_is_the_same(self, folder: Path) -> None:
+        text = (
+            BUILDER.replace("builder", "go").replace("COPY src /src", "WORKDIR /src").replace("debian AS", "golang AS")
+        )
+        after = Side(text=text.replace("make", "go build"), kept={1: 90, 2: 0, 3: 14})
+        assert told(folder, Side(), after)[0] == NINE_MORE.format("3 (stage go)")
+
+    def test_two_that_changed_places(self, folder: Path) -> None:
+        one, two = "FROM debian\nRUN one\nRUN a\n", "FROM debian\nRUN two\nRUN b\n"
+        end = "FROM debian\nCOPY --from={} /one /\nCOPY --from={} /two /\n"
+        before = Side(text=one + two + end.format(0, 1), kept={2: 1, 3: 5, 5: 1, 6: 5})
+        after = Side(text=two + one.replace("RUN a", "RUN c") + end.format(1, 0), kept={2: 1, 3: 5, 5: 1, 6: 14})
+        assert told(folder, before, after, line=8)[0] == NINE_MORE.format(6)
+
+    def test_two_that_changed_names(self, folder: Path) -> None:
+        text = "FROM debian AS a\nRUN one\nRUN a\nFROM debian AS b\nRUN two\nRUN b\n"
+        text += "FROM debian\nCOPY --from=a /one /\nCOPY --from=b /two /\n"
+        changed = text.replace("=a", "=c").replace("=b", "=a").replace("=c", "=b").replace("AS a", "AS c")
+        changed = changed.replace("AS b", "AS a").replace("AS c", "AS b").replace("RUN a", "RUN more")
+        kept = {2: 1, 3: 5, 5: 1, 6: 5}
+        after = Side(text=changed, kept={**kept, 3: 14})
+        assert told(folder, Side(text=text, kept=kept), after, line=8)[0] == NINE_MORE.format("3 (stage b)")
+
+    def test_one_that_was_split(self, folder: Path) -> None:
+        text = BUILDER.replace("RUN make", "RUN lib\nRUN make")
+        after = text.replace("builder\nCOPY src /src\nRUN lib", "deps\nCOPY src /src\nRUN more\nFROM deps AS builder")
+        before = Side(text=text, kept={1: 50, 2: 1, 3: 3, 4: 5})
+        assert told(folder, before, Side(text=after, kept={1: 50, 2: 1, 3: 12, 5: 14}), line=7)[0] == (
+            NINE_MORE.format("3 (stage deps)")
+        )
+
+    def test_two_that_are_one_now(self, folder: Path) -> None:
+        text = BUILDER.replace("RUN make", "RUN lib\nRUN make")
+        before = text.replace("builder\nCOPY src /src\nRUN lib", "deps\nCOPY src /src\nRUN lib\nFROM deps AS builder")
+        after = Side(text=text.replace("RUN lib", "RUN more"), kept={1: 50, 2: 1, 3: 12, 4: 14})
+        assert told(folder, Side(text=before, kept={1: 50, 2: 1, 3: 3, 5: 5}), after, line=6)[0] == (
+            NINE_MORE.format("3 (stage builder)")
+        )
+
+    def test_a_name_alone_is_no_change(self, folder: Path) -> None:
+        after = Side(text=BUILDER.replace("builder", "compile"), kept={**KEPT, 3: 14})
+        assert told(folder, Side(), after) == (
+            "the RUN in Dockerfile:3 (stage compile) keeps 9.00 MB more",
+            "+9.00 MB /x (dependency drift, line 5, by line 3 of compile)",
+        )
+
+
 class TestDrift:
     def test_a_step_that_was_given_the_same(self, folder: Path) -> None:
         assert told(folder, Side(), Side(kept={**KEPT, 3: 14})) == (
@@ -209,10 +283,13 @@ class TestNothingIsSaid:
         after.base = "sha256:two"
         assert behind(folder, Side(), after) == Behind()
 
-    def test_where_a_stage_without_a_name_may_be_another(self, folder: Path) -> None:
+    def test_where_two_stages_without_a_name_may_be_the_one(self, folder: Path) -> None:
         text = BUILDER.replace(" AS builder", "").replace("--from=builder", "--from=0")
-        more = f"FROM alpine\nRUN echo\n{text.replace('--from=0', '--from=1').replace('make', 'other')}"
-        assert behind(folder, Side(text=text), Side(text=more, kept={5: 14}), line=7) == Behind()
+        one = text.replace("make", "one").replace("/out /opt", "/other /opt")
+        more = one.partition("FROM debian\nCOPY --from")[0] + text.replace("--from=0", "--from=1")
+        after = Side(text=more.replace("make", "two") + "COPY --from=0 /b /b\n", kept={2: 1, 3: 14, 5: 1, 6: 14})
+        before = Side(text=text.replace("/out /opt", "/out /"))
+        assert behind(folder, before, after, line=8) == Behind()
 
     def test_of_an_older_inventory(self, folder: Path) -> None:
         sides = [Side(), Side(text=BUILDER.replace("make", "make debug"), kept={**KEPT, 3: 14})]
@@ -253,6 +330,21 @@ def test_a_step_after_the_only_change_of_its_stage(folder: Path) -> None:
         "",
         "+9.00 MB /x (this change, line 5, after a change in line 2)",
     )
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_dockerfile_that_a_folder_takes_along(folder: Path, older: bool) -> None:
+    text = "FROM debian\nCOPY src /src\nLABEL a=1\nRUN make\n"
+    sides = [
+        Side(text=text, kept={}, files={"src/a": "1", "src/Dockerfile": version}).inventory(folder / version)
+        for version in ("1", "2")
+    ]
+    if older:
+        records = [one.model_copy(update={"bare_own_sha256": None}) for one in sides[0].instructions]
+        sides[0] = sides[0].model_copy(update={"instructions": records})
+    before, after = less_names(*sides)
+    assert (before.instructions == after.instructions) is not older
+    assert Causes(before, after).find("stage-0", 4, 9 * MB, 9 * MB) == Behind()
 
 
 def test_a_step_after_two_changes(folder: Path) -> None:

@@ -150,3 +150,58 @@ def test_the_hash_of_a_context(folder: Path) -> None:
     assert whole() == before
     (folder / "README").write_text("other")
     assert whole() != before
+
+
+class TestBareHashes:
+    """Those of what is built alone."""
+
+    @staticmethod
+    def bare(folder: Path, dockerfile: str) -> list[tuple[str | None, str | None, str | None]]:
+        parsed = parse_dockerfile(dockerfile.encode(), "Dockerfile")
+        plan = plan_stages(parsed, target=None, build_args={}, platform="linux/amd64", build_contexts=())
+        measure = measure_context(folder, IgnoreRules())
+        inputs = Inputs(
+            measure=measure, contents=hash_contents(folder, measure) or {}, arguments={},
+            own_files=frozenset({"Dockerfile", ".dockerignore"}),
+        )  # fmt: skip
+        found = key_instructions(describe_instructions(parsed), parsed, plan, inputs)
+        return [(one.bare_text_sha256, one.bare_inputs_sha256, one.bare_own_sha256) for one in found if one.stage]
+
+    @pytest.mark.parametrize("used", ["COPY --from=a /x /", "RUN --mount=from=a,target=/a cp /a/x /", "FROM a"])
+    def test_the_name_of_a_stage(self, folder: Path, used: str) -> None:
+        text = f"FROM debian AS a\nRUN make\nFROM debian\n{used}\n"
+        other = text.replace("AS a", "AS b").replace("=a,", "=b,").replace("=a ", "=b ").replace("FROM a", "FROM b")
+        assert self.bare(folder, text) == self.bare(folder, other)
+        assert self.bare(folder, text) != self.bare(folder, text.replace("make", "other"))
+        assert self.bare(folder, text) != self.bare(folder, text.replace("debian AS", "alpine AS"))
+
+    @pytest.mark.parametrize("file", ["Dockerfile", ".dockerignore"])
+    def test_the_dockerfile_where_a_folder_takes_it_along(self, folder: Path, file: str) -> None:
+        texts = ["FROM debian\nCOPY . /app\nRUN make\n", f"FROM debian\nCOPY src {file} /app/\nRUN make\n"]
+        (folder / file).write_text("1")
+        before = [self.bare(folder, text) for text in texts]
+        (folder / file).write_text("2")
+        after = [self.bare(folder, text) for text in texts]
+        assert [one == other for one, other in zip(before, after, strict=True)] == [True, False]
+
+    @pytest.mark.parametrize(
+        ("source", "link", "same"),
+        [
+            ("src", "docs/now", True),
+            ("src", "src/now", False),
+            ("src/now/x", "src/now", False),
+            (".", "docs/now", False),
+            ("src/*.py", "src/now", False),
+            ("src/*.py", "docs/now", True),
+            ("way", "docs/now", False),
+        ],
+    )
+    def test_links_that_are_read_through(self, folder: Path, source: str, link: str, same: bool) -> None:
+        (folder / "docs").mkdir()
+        (folder / "way").symlink_to("docs/now")
+        text = f"FROM debian\nCOPY {source} /app/\n"
+        (folder / link).symlink_to("one")
+        before = self.bare(folder, text)
+        (folder / link).unlink()
+        (folder / link).symlink_to("two")
+        assert (self.bare(folder, text) == before) is same

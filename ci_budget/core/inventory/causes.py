@@ -7,14 +7,13 @@ given (`own_sha256`) and on what each kept in its stage (`kept`); where these le
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from difflib import SequenceMatcher
-from typing import Literal
+from dataclasses import dataclass, replace
 
-from ci_budget.core.dockerfile.stage_names import is_unnamed
-from ci_budget.core.inventory.inputs import COPIES, METADATA
+from ci_budget.core.inventory.inputs import COPIES
 from ci_budget.core.inventory.model import InstructionRecord, Inventory
+from ci_budget.core.inventory.moves import Move, pair_instructions
 from ci_budget.core.inventory.origins import drifted_images
+from ci_budget.core.inventory.stage_pairs import Stage, StagePairs
 from ci_budget.core.records.report import Cause
 
 _ALIKE = 50  # a fiftieth apart: one and the same bytes
@@ -32,87 +31,18 @@ class Behind:
     drifted: str | None = None
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """A stage: its FROM, then its other instructions, in their order."""
-
-    records: tuple[InstructionRecord, ...]
-
-    @property
-    def line(self) -> int:
-        return self.records[0].line
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Move:
-    """An instruction on both sides, or on one. `after`: the line that it stood behind, where it is gone. `replaced`: it
-    is one of several that stand in the place of more or fewer others."""
-
-    old: InstructionRecord | None
-    new: InstructionRecord | None
-    after: int | None = None
-    replaced: bool = False
-
-    @property
-    def changed(self) -> bool:
-        return self.old is None or self.new is None or self.old.own_sha256 != self.new.own_sha256
-
-    @property
-    def vanished(self) -> bool:
-        """Whether it gave way to more or fewer others, of which none is its twin."""
-        return self.new is None and self.replaced
-
-    @property
-    def silent(self) -> bool:
-        """Whether no other instruction can see it."""
-        return all(one.command.lower() in METADATA for one in (self.old, self.new) if one is not None)
-
-    @property
-    def delta(self) -> int:
-        """Bytes that it keeps more."""
-        return (self.new.kept or 0 if self.new else 0) - (self.old.kept or 0 if self.old else 0)
-
-    def tell(self, delta: int | None) -> Cause | None:
-        """As the report has it; None where no side has it."""
-        stands = self.new or self.old
-        if stands is None:
-            return None
-        return Cause(
-            stage=stands.stage,
-            line=self.new.line if self.new else None,
-            command=stands.command,
-            change=self._change(),
-            after=self.after if self.new is None else None,
-            delta=delta,
-        )
-
-    def _change(self) -> Literal["new", "changed", "gone", "given", "grew"]:
-        if self.new is None:
-            return "gone"
-        if self.old is None:
-            return "new"
-        if not self.changed:
-            return "grew"
-        return "changed" if self.old.text_sha256 != self.new.text_sha256 else "given"
-
-
 class Causes:
-    """The instructions of two images, stage by stage; stages are paired by their names."""
+    """The instructions of two images, stage by stage."""
 
     def __init__(self, before: Inventory, after: Inventory) -> None:
-        sides = list(_stages(before)), list(_stages(after))
-        names = [_names(stages, side) for stages, side in zip(sides, (before, after), strict=True)]
-        self._old = dict(zip(names[0], sides[0], strict=True))
-        self._new = {stage.line: stage for stage in sides[1]}
-        self._twins = {
-            stage.line: self._old[name] for name, stage in zip(names[1], sides[1], strict=True) if name in self._old
-        }
-        self._texts = {(record.stage, record.text_sha256) for record in before.instructions}
+        self._pairs = StagePairs(before, after)
+        self._new = {stage.line: stage for stage in self._pairs.new}
+        self._texts = {record.text_sha256 for record in before.instructions}
         self._outside = {one.line: one.text_sha256 for one in after.instructions if not one.stage}
-        self._known = all(found and len(found) == len(set(found)) for found in names)
+        self._known = bool(self._pairs.old and self._pairs.new)
         bases = ({base.reference: base.image_id for base in side.bases} for side in (before, after))
         self._drifted_bases = drifted_images(*bases)
-        self._moves: dict[int, list[_Move]] = {}
+        self._moves: dict[int, list[Move]] = {}
 
     def find(self, stage: str | None, line: int | None, delta: int, whole: int) -> Behind:
         """What is behind `delta` bytes of what the instruction there brought, of `whole` bytes together."""
@@ -127,9 +57,9 @@ class Causes:
         if move.changed and not brought.sources:
             return self._taken_up(own, brought)
         reached = self._reached(brought.sources)
-        if any(one.line not in self._twins and _is_unnamed(one) for one in (own, *reached)):
+        if any(self._pairs.is_unsure(one) for one in (own, *reached)):
             return Behind()  # which one it was before cannot be told
-        upstream = [one for source in reached for one in self._moves_of(source)]
+        upstream = self._upstream(reached)
         changed = [one for one in upstream if one.changed and not one.silent]
         grown = [one for one in upstream if one.delta * delta > 0 and abs(one.delta) * _SHARE >= abs(whole)]
         alike = [one for one in grown if _is_alike(one.delta, delta)]
@@ -142,7 +72,7 @@ class Causes:
             return self._told(writer, changed)
         if brought.command.lower() in COPIES:
             lone = len(changed) == 1 and not grown and not self._drifted_bases and self._was_read(brought.sources)
-            return Behind(cause=changed[0].tell(None)) if lone else Behind()
+            return Behind(cause=changed[0].tell(None)) if lone and not changed[0].unsure else Behind()
         changed += [one for one in self._before(own, at) if one.changed and not one.silent and one not in changed]
         return Behind(changed_line=self._line(changed))
 
@@ -154,7 +84,7 @@ class Causes:
                     return move.new, move.tell(None) if move.new is None else None
         return None, None
 
-    def _told(self, writer: _Move, changed: Sequence[_Move]) -> Behind:
+    def _told(self, writer: Move, changed: Sequence[Move]) -> Behind:
         cause = writer.tell(writer.delta)
         old, new = writer.old, writer.new
         if writer.changed or old is None or new is None:
@@ -164,48 +94,46 @@ class Causes:
         drifted_base = new.command == "FROM" or not self._drifted_bases.isdisjoint(new.images)
         return Behind(cause=cause, drifted="base-drift" if drifted_base else "dependency-drift")
 
-    def _taken_up(self, own: _Stage, brought: InstructionRecord) -> Behind:
+    def _taken_up(self, own: Stage, brought: InstructionRecord) -> Behind:
         """The FROM or COPY that now takes from a stage which was there before, and which nobody needed."""
-        if own.line in self._twins or (brought.stage, brought.text_sha256) not in self._texts:
+        if self._pairs.twin(own) is not None or brought.text_sha256 not in self._texts:
             return Behind()
         moves = [one for stage in self._new.values() for one in self._moves_of(stage)]
         users = [one for one in moves if one.changed and one.new is not None and own.line in one.new.sources]
         return Behind(changed_line=self._line(users))
 
-    def _line(self, changed: Sequence[_Move]) -> int | None:
+    def _line(self, changed: Sequence[Move]) -> int | None:
         """The line of the one that changed, or of the ARG before the first FROM that made it another; None for several,
         and for one that is gone."""
-        if len(changed) != 1 or changed[0].new is None:
+        if len(changed) != 1 or changed[0].new is None or changed[0].unsure:
             return None
         return self._argument_of(changed[0]) or changed[0].new.line
 
-    def _argument_of(self, move: _Move) -> int | None:
+    def _argument_of(self, move: Move) -> int | None:
         """The one ARG before the first FROM that changed, where the text of an instruction did not."""
         if move.old is None or move.new is None or move.old.text_sha256 != move.new.text_sha256 or not move.changed:
             return None
-        changed = [line for line in move.new.arguments if ("", self._outside.get(line, "")) not in self._texts]
+        changed = [line for line in move.new.arguments if self._outside.get(line, "") not in self._texts]
         return changed[0] if len(changed) == 1 else None
 
-    def _place(self, stage: str | None, line: int | None) -> tuple[_Stage, int] | None:
+    def _place(self, stage: str | None, line: int | None) -> tuple[Stage, int] | None:
         """The stage with an instruction, and the number of that one's move."""
-        for one in self._new.values():
-            if one.records[0].stage == stage:
-                for at, move in enumerate(self._moves_of(one)):
-                    if move.new is not None and move.new.line == line:
-                        return one, at
+        for one in sorted(self._new.values(), key=lambda one: self._pairs.twin(one) is None):
+            for at, move in enumerate(self._moves_of(one)):
+                if move.new is not None and (move.new.stage, move.new.line) == (stage, line):
+                    return one, at
         return None
 
-    def _before(self, own: _Stage, at: int) -> Iterator[_Move]:
+    def _before(self, own: Stage, at: int) -> Iterator[Move]:
         """What a step can see of its own stage, and of those that this one takes from."""
         moves = self._moves_of(own)[:at]
         yield from moves
         sources = {line for one in moves if one.new is not None for line in one.new.sources}
-        for source in self._reached(sorted(sources)):
-            yield from self._moves_of(source)
+        yield from self._upstream(self._reached(sorted(sources)))
 
-    def _reached(self, lines: Sequence[int]) -> list[_Stage]:
+    def _reached(self, lines: Sequence[int]) -> list[Stage]:
         """The stages whose FROMs stand there, and all that these take from."""
-        found: dict[int, _Stage] = {}
+        found: dict[int, Stage] = {}
         pending = list(lines)
         while pending:
             line = pending.pop()
@@ -218,13 +146,29 @@ class Causes:
     def _was_read(self, lines: Sequence[int]) -> bool:
         """Whether it is known, on both sides, what each instruction of these stages kept."""
         stages = self._reached(lines)
-        twins = [self._twins.get(stage.line) for stage in stages]
+        twins = [self._pairs.twin(stage) for stage in stages]
         return all(one is not None and one.records[0].kept is not None for one in (*stages, *twins))
 
-    def _moves_of(self, stage: _Stage) -> list[_Move]:
+    def _upstream(self, stages: Sequence[Stage]) -> list[Move]:
+        """The moves of some stages, each once: what is part of one with a twin counts there."""
+        found: dict[int, Move] = {}
+        gone = []
+        for stage in sorted(stages, key=lambda one: self._pairs.twin(one) is None):
+            for move in self._moves_of(stage):
+                if move.new is None:
+                    gone.append(move)
+                else:
+                    found.setdefault(move.new.line, move)
+        return [*(found[line] for line in sorted(found)), *gone]
+
+    def _moves_of(self, stage: Stage) -> list[Move]:
         if stage.line not in self._moves:
-            old = self._twins.get(stage.line)
-            self._moves[stage.line] = list(_pair(old.records if old is not None else (), stage.records))
+            old = self._pairs.twin(stage)
+            sides = (self._pairs.whole(old, old=True), self._pairs.whole(stage)) if old else ((), stage.records)
+            self._moves[stage.line] = [
+                replace(one, moved=bool(one.old and one.new and self._pairs.takes_otherwise(one.old, one.new)))
+                for one in pair_instructions(*sides)
+            ]
         return self._moves[stage.line]
 
 
@@ -232,7 +176,7 @@ def _is_alike(one: int, other: int) -> bool:
     return abs(one - other) * _ALIKE <= abs(other)
 
 
-def _writer(grown: Sequence[_Move], alike: Sequence[_Move], changed: Sequence[_Move], whole: int) -> _Move | None:
+def _writer(grown: Sequence[Move], alike: Sequence[Move], changed: Sequence[Move], whole: int) -> Move | None:
     """Which of the instructions that moved the same way it is: the one that moved by as many bytes (of several that
     pass them on, the one that changed, or the first), else the only one, if it moved by enough and nothing else
     changed, or only what it may have read."""
@@ -244,50 +188,3 @@ def _writer(grown: Sequence[_Move], alike: Sequence[_Move], changed: Sequence[_M
     others = [one for one in changed if one is not grown[0]]
     read = len(others) == 1 and not grown[0].changed and abs(grown[0].delta) <= abs(whole) * _HALF
     return grown[0] if not others or read else None
-
-
-def _names(stages: Sequence[_Stage], inventory: Inventory) -> list[str]:
-    """What stages are paired by: names; of those without, the last one, and the others where none came or went."""
-    count = len({record.stage for record in inventory.instructions if record.stage})
-    return [
-        ("" if stage is stages[-1] else f"{stage.records[0].stage} of {count}")
-        if _is_unnamed(stage)
-        else stage.records[0].stage
-        for stage in stages
-    ]
-
-
-def _is_unnamed(stage: _Stage) -> bool:
-    return is_unnamed(stage.records[0].stage)
-
-
-def _stages(inventory: Inventory) -> Iterator[_Stage]:
-    """The stages that the target needs: only these have been given anything."""
-    held: list[InstructionRecord] = []
-    for record in inventory.instructions:
-        if record.command == "FROM" and held:
-            yield _Stage(tuple(held))
-            held = []
-        if record.own_sha256 is not None:
-            held.append(record)
-    if held:
-        yield _Stage(tuple(held))
-
-
-def _pair(old: Sequence[InstructionRecord], new: Sequence[InstructionRecord]) -> Iterator[_Move]:
-    """The instructions of both sides by their text; between those that are the same, as many as the other side has are
-    taken for changed ones."""
-    matcher = SequenceMatcher(None, [_text(one) for one in old], [_text(one) for one in new], autojunk=False)
-    for _, i, j, k, m in matcher.get_opcodes():
-        then, now = old[i:j], new[k:m]
-        if len(then) == len(now):
-            yield from (_Move(old=one, new=other) for one, other in zip(then, now, strict=True))
-        else:
-            last = new[k - 1].line if k else None
-            both = bool(then and now)
-            yield from (_Move(old=None, new=one, replaced=both) for one in now)
-            yield from (_Move(old=one, new=None, after=last, replaced=both) for one in then)
-
-
-def _text(record: InstructionRecord) -> str:
-    return "FROM" if record.command == "FROM" else record.text_sha256

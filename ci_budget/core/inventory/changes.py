@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ci_budget.core.inventory.causes import Causes
+from ci_budget.core.inventory.inputs import less_names
 from ci_budget.core.inventory.model import Inventory, PackageRecord
 from ci_budget.core.inventory.origins import Group, Origins, Place
 from ci_budget.core.inventory.other_changes import no_longer_ignored
@@ -33,6 +34,7 @@ def compare(before: Inventory, after: Inventory) -> list[Contributor]:
     the line in the Dockerfile of `after`, `cause` the other instruction that is behind it, where that is certain.
     `before` or `after` is None for what is not there on that side.
     """
+    before, after = less_names(before, after)
     origins, causes = Origins(before, after), Causes(before, after)
     hidden = _newly_hidden(before, after, origins)
     packages, hidden = _less_what_is_hidden(list(_packages(before, after, origins, causes)), hidden)

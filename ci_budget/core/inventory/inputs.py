@@ -7,6 +7,7 @@ its hash is the same came from outside (a package index, another image under the
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 from ci_budget.core.context.measured import ContextMeasure, chosen_paths
 from ci_budget.core.dockerfile.instructions import Dockerfile, Instruction
-from ci_budget.core.inventory.model import InstructionRecord
+from ci_budget.core.inventory.model import InstructionRecord, Inventory
 from ci_budget.core.stages.plan import ContextSource, EdgeKind, PlannedStage, StagePlan
 
 
@@ -22,12 +23,14 @@ from ci_budget.core.stages.plan import ContextSource, EdgeKind, PlannedStage, St
 class Inputs:
     """What a build can use beside the Dockerfile. `contents`: SHA-256 of each file of the context, by its path.
 
-    `arguments`: the values of build arguments, those marked secret aside.
+    `arguments`: the values of build arguments, those marked secret aside. `own_files`: the paths in the context of the
+    Dockerfile and of its ignore file.
     """
 
     measure: ContextMeasure
     contents: Mapping[str, bytes]
     arguments: Mapping[str, str]
+    own_files: frozenset[str] = frozenset()
 
 
 METADATA = frozenset({"cmd", "entrypoint", "expose", "healthcheck", "label", "maintainer", "stopsignal", "volume"})
@@ -35,6 +38,8 @@ METADATA = frozenset({"cmd", "entrypoint", "expose", "healthcheck", "label", "ma
 _WORD = re.compile(r"\w+")
 COPIES = frozenset({"add", "copy"})
 _SEEN_BY_COPIES = frozenset({"arg", "env", "workdir"})
+_NAMED_STAGE = re.compile(r"\bfrom=[\"']?[\w.-]+[\"']?")
+_PATTERN = re.compile(r"[*?\[\\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,43 +54,95 @@ class _Keys:
     arguments: list[int]
 
 
+class _Pass:
+    """One way to hash: with `texts` by stage and line; `bare`: without what changes nothing that is built. `keys`: what
+    is found; `ends`: the key of each stage's last instruction, by the stage's index."""
+
+    def __init__(self, inputs: Inputs, texts: Mapping[tuple[str, int], str], *, bare: bool) -> None:
+        self.inputs, self.texts, self.bare = inputs, texts, bare
+        self.keys: dict[tuple[str, int], _Keys] = {}
+        self.ends: dict[int, str] = {}
+
+
 def key_instructions(
     records: Sequence[InstructionRecord], dockerfile: Dockerfile, plan: StagePlan, inputs: Inputs
 ) -> list[InstructionRecord]:
     """The records with what each is given and where it takes it from, for the stages that the target needs; and, of no
     stage, the ARGs before the first FROM."""
     texts = {(record.stage, record.line): record.text_sha256 for record in records}
-    found: dict[tuple[str, int], _Keys] = {}
-    ends: dict[int, str] = {}
+    found, bare = _Pass(inputs, texts, bare=False), _Pass(inputs, _bare_texts(dockerfile, plan, texts), bare=True)
     for stage in plan.order:
-        ends[stage.index] = _key_stage(stage, dockerfile, plan, inputs, texts, found, ends)
+        for one in (found, bare):
+            one.ends[stage.index] = _key_stage(stage, dockerfile, plan, one)
     outside = [
         InstructionRecord(stage="", line=one.line, text_sha256=_hash([one.original]), command="ARG")
         for one in dockerfile.global_arguments
     ]
     return outside + [
-        record.model_copy(update=vars(found[place]) if (place := (record.stage, record.line)) in found else {})
+        record.model_copy(update={**vars(found.keys[place]), **_bare(bare, place)}) if place in found.keys else record
         for record in records
+        for place in [(record.stage, record.line)]
     ]
 
 
-def _key_stage(
-    stage: PlannedStage,
-    dockerfile: Dockerfile,
-    plan: StagePlan,
-    inputs: Inputs,
-    texts: Mapping[tuple[str, int], str],
-    found: dict[tuple[str, int], _Keys],
-    ends: Mapping[int, str],
-) -> str:
+def less_names(before: Inventory, after: Inventory) -> tuple[Inventory, Inventory]:
+    """Two inventories, their instructions by what is built alone (`bare_…`), where both know it."""
+    sides = before, after
+    if not all(one.bare_own_sha256 or not one.own_sha256 for side in sides for one in side.instructions):
+        return sides
+    return _as_bare(before), _as_bare(after)
+
+
+def _as_bare(inventory: Inventory) -> Inventory:
+    records = [
+        one.model_copy(
+            update={
+                "text_sha256": one.bare_text_sha256,
+                "inputs_sha256": one.bare_inputs_sha256,
+                "own_sha256": one.bare_own_sha256,
+            }
+        )
+        if one.bare_own_sha256
+        else one
+        for one in inventory.instructions
+    ]
+    return inventory.model_copy(update={"instructions": records})
+
+
+def _bare(found: _Pass, place: tuple[str, int]) -> dict[str, str]:
+    keys = found.keys[place]
+    return {
+        "bare_text_sha256": found.texts.get(place, ""),
+        "bare_inputs_sha256": keys.inputs_sha256,
+        "bare_own_sha256": keys.own_sha256,
+    }
+
+
+def _bare_texts(
+    dockerfile: Dockerfile, plan: StagePlan, texts: Mapping[tuple[str, int], str]
+) -> Mapping[tuple[str, int], str]:
+    """The hashes of the texts, those that name a stage of the Dockerfile without its name."""
+    found = dict(texts)
+    for stage in plan.order:
+        users = {edge.line for edge in stage.edges}
+        if stage.line in users:
+            found[stage.name, stage.line] = _hash(["from", stage.platform or ""])
+        for step in dockerfile.stages[stage.index].instructions:
+            if step.line in users:
+                found[stage.name, step.line] = _hash([_NAMED_STAGE.sub("from=", step.original)])
+    return found
+
+
+def _key_stage(stage: PlannedStage, dockerfile: Dockerfile, plan: StagePlan, found: _Pass) -> str:
     """What is found of a stage's instructions, put into `found`; the key of the last one.
 
     A step reads what all before it left, a COPY or ADD only its sources and, in its words, the variables.
     """
-    base = next((ends.get(edge.source) for edge in stage.edges if edge.kind is EdgeKind.FROM), None)
+    inputs = found.inputs
+    base = next((found.ends.get(edge.source) for edge in stage.edges if edge.kind is EdgeKind.FROM), None)
     key = variables = _hash(["from", base or stage.image, stage.platform or ""])
-    own = _hash(["from", stage.image, stage.platform or ""])
-    found[stage.name, stage.line] = _Keys(
+    own = _hash(["from", "" if base and found.bare else stage.image, stage.platform or ""])
+    found.keys[stage.name, stage.line] = _Keys(
         inputs_sha256=key,
         own_sha256=own,
         command="FROM",
@@ -97,19 +154,19 @@ def _key_stage(
             source for source in plan.context_sources if (source.stage_index, source.line) == (stage.index, step.line)
         ]
         used = [
-            ends.get(edge.source, "")
+            found.ends.get(edge.source, "")
             for edge in stage.edges
             if edge.line == step.line and edge.kind is not EdgeKind.FROM
         ]
         own = _hash(
             [
-                texts.get((stage.name, step.line), step.original),
+                found.texts.get((stage.name, step.line), step.original),
                 *_arguments(step, inputs, dockerfile),
-                *([_hash_files(inputs, sources)] if sources else []),
+                *([_hash_files(inputs, sources, bare=found.bare)] if sources else []),
             ]
         )
         given = _hash([variables if step.command in COPIES else key, own, *used])
-        found[stage.name, step.line] = _Keys(
+        found.keys[stage.name, step.line] = _Keys(
             inputs_sha256=given,
             own_sha256=own,
             command=step.command.upper(),
@@ -163,14 +220,35 @@ def _outside(names: Iterable[str], dockerfile: Dockerfile) -> list[Instruction]:
     return found
 
 
-def _hash_files(inputs: Inputs, sources: Sequence[ContextSource]) -> str:
+def _hash_files(inputs: Inputs, sources: Sequence[ContextSource], *, bare: bool) -> str:
     """The names and contents of what the sources name."""
     total = hashlib.sha256()
+    along = inputs.own_files - {source.path for source in sources} if bare else frozenset[str]()
     for path in chosen_paths(inputs.measure, sources):
-        total.update(path.encode("utf-8", "surrogateescape") + b"\0" + inputs.contents.get(path, b"") + b"\0")
-    for path, target in sorted(inputs.measure.links.items()):
+        if path not in along:
+            total.update(path.encode("utf-8", "surrogateescape") + b"\0" + inputs.contents.get(path, b"") + b"\0")
+    links = _links(inputs.measure.links, sources) if bare else inputs.measure.links
+    for path, target in sorted(links.items()):
         total.update(f"{path}\0{target}\0".encode("utf-8", "surrogateescape"))
     return total.hexdigest()
+
+
+def _links(links: Mapping[str, str], sources: Sequence[ContextSource]) -> Mapping[str, str]:
+    """The links that lie below what the sources name, or that they lead through."""
+    found: dict[str, str] = {}
+    pending = [_PATTERN.split(source.path, maxsplit=1)[0].rpartition("/")[0] if _PATTERN.search(source.path)
+               else source.path for source in sources]  # fmt: skip
+    while pending:
+        reached = pending.pop().strip("/")
+        for path, target in links.items():
+            if path not in found and (reached in ("", ".") or _is_within(path, reached) or _is_within(reached, path)):
+                found[path] = target
+                pending.append(posixpath.normpath(posixpath.join("/", posixpath.dirname(path), target)))
+    return found
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def _hash(parts: Iterable[str]) -> str:

@@ -124,6 +124,9 @@ class InstructionRecord(Stored):
     images: list[Text] = Field(default_factory=list)
     arguments: list[Index] = Field(default_factory=list)
     kept: Size | None = None
+    bare_text_sha256: Hash | None = None
+    bare_inputs_sha256: Hash | None = None
+    bare_own_sha256: Hash | None = None
 
 
 class SameContent(Stored):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ci_budget.core.inventory.context_record import smallest_recorded, was_ignored
+from ci_budget.core.inventory.inputs import less_names
 from ci_budget.core.inventory.model import ContextRecord, Inventory
 from ci_budget.core.inventory.origins import Origins
 from ci_budget.core.inventory.trees import Change, Listing, Tree, compare_trees
@@ -55,7 +56,7 @@ def _trees(before: ContextRecord, after: ContextRecord) -> tuple[Tree, Tree]:
 
 def tell_layers(before: Inventory, after: Inventory) -> str:
     """`line 4 brings one (`RUN make`), the base image has 2 more`: which layers came and went; empty where none did."""
-    origins = Origins(before, after)
+    origins = Origins(*less_names(before, after))
     told = [f"{_place(line)} brings one ({_step(text)})" for text, line in origins.new_steps[:_MOST]]
     told += [f"{_step(text)} is gone" for text, _ in origins.gone_steps[:_MOST]]
     more = len(origins.new_steps) + len(origins.gone_steps) - len(told)
