@@ -1,4 +1,4 @@
-"""Layers laid over each other, against a plain model of a file tree: what is there in the end, and what hid the rest."""
+"""Layers laid over each other, against a plain model of a file tree: what is there at last, and what hid the rest."""
 
 from __future__ import annotations
 
