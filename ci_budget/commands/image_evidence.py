@@ -31,11 +31,17 @@ def read_evidence(contents: ImageContents, facts: BuildFacts | None = None) -> I
     """
     image, facts = contents.layers, facts or BuildFacts(platform=contents.platform or None)
     visible, waste = survey(image)
-    packages, owned = survey_packages(image, visible, contents.read)
+    packages, owned, owners = survey_packages(image, visible, contents.read)
     same = find_same_content(visible, contents.content_hash, owned) if contents.content_hash is not None else None
     del visible  # a hundred thousand pairs, which nobody needs any more
     inventory = build_inventory(
-        image, packages, waste=waste, facts=facts, owned=owned, same_content=list(same.groups) if same else None
+        image,
+        packages,
+        waste=waste,
+        facts=facts,
+        owned=owned,
+        owners=owners,
+        same_content=list(same.groups) if same else None,
     )
     notes = []
     if contents.dropped:

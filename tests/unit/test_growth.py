@@ -290,7 +290,9 @@ class TestComparison:
                     "line": 11,
                     "cause": None,
                     "changed_line": None,
+                    "gone": None,
                     "was_ignored": False,
+                    "inside": [],
                 }
             ],
         }

@@ -12,6 +12,7 @@ from ci_budget.core.records.report import (
     Failure,
     Finding,
     ImageReport,
+    Inside,
     Metric,
     Metrics,
     PeakMetric,
@@ -89,7 +90,59 @@ CASES: dict[str, tuple[ImageReport, str | None]] = {
     ),
     "one that holds more": (
         image(image_size=metric(20 * MB), findings=[finding(delta=10 * MB)], contributors=[contributor()]),
-        "image_size +20.0 MB: apt-leftovers, 20.0 MB (Dockerfile:3): apt-leftovers says.",
+        "image_size +20.0 MB: +20.0 MB /opt/x (new, this change, line 3); "
+        "apt-leftovers, 20.0 MB (Dockerfile:3): apt-leftovers says.",
+    ),
+    "growth before a finding of fewer bytes": (
+        image(
+            image_size=metric(20 * MB), contributors=[contributor(delta=13 * MB), contributor("/lists", 7 * MB, 9)],
+            findings=[finding(size=7 * MB, message="apt leaves 7.00 MB behind `fill /opt/x`.")],
+        ),
+        "image_size +20.0 MB: +13.0 MB /opt/x (new, this change, line 3); "
+        "apt-leftovers, 7.00 MB (Dockerfile:3): apt leaves 7.00 MB behind `fill /opt/x`.",
+    ),
+    "two of the same size": (
+        image(image_size=metric(20 * MB), contributors=[contributor("/a", 10 * MB), contributor("/b", 10 * MB, 4)]),
+        "image_size +20.0 MB: +10.0 MB /a (new, this change, line 3), +10.0 MB /b (new, this change, line 4)",
+    ),
+    "two of the same size by one line": (
+        image(image_size=metric(20 * MB), contributors=[contributor("/a", 10 * MB), contributor("/b", 10 * MB)]),
+        "image_size +20.0 MB: +20.0 MB in 2 parts by line 3, the largest +10.0 MB /a (new, this change, line 3)",
+    ),
+    "the peak, by the context's copy": (
+        image(
+            peak_disk={**metric(20 * MB), "composition": {
+                "bases": 0, "kept_layers": 0, "cache_mounts": 0, "context_copy": 30 * MB, "temporary": 70 * MB,
+            }},
+            context_size={**metric(19 * MB), "message": "much; what changed: +19.0 MB raw (new)"},
+            findings=[finding("temporary-peak", 25 * MB)],
+        ),
+        "peak_disk +20.0 MB: the build context, whose copy counts in it, is 19.0 MB larger: +19.0 MB raw (new)",
+    ),
+    "a context that the peak has no copy of": (
+        image(
+            peak_disk={**metric(20 * MB), "composition": {
+                "bases": 0, "kept_layers": 0, "cache_mounts": 0, "context_copy": MB, "temporary": 99 * MB,
+            }},
+            context_size=metric(19 * MB), findings=[finding("temporary-peak", 25 * MB)],
+        ),
+        "peak_disk +20.0 MB: temporary-peak, 25.0 MB (Dockerfile:3): temporary-peak says.",
+    ),
+    "inside a package": (
+        image(
+            image_size=metric(20 * MB),
+            contributors=[contributor("torch 1").model_copy(
+                update={"before": 1, "inside": [Inside(name="/torch/x.so", delta=15 * MB), Inside(name="/y", delta=MB)]}
+            )],
+        ),
+        "image_size +20.0 MB: +20.0 MB torch 1 (this change, line 3, mostly in /torch/x.so)",
+    ),
+    "all over a package": (
+        image(
+            image_size=metric(20 * MB),
+            contributors=[contributor("torch 1").model_copy(update={"inside": [Inside(name="/x", delta=9 * MB)]})],
+        ),
+        "image_size +20.0 MB: +20.0 MB torch 1 (new, this change, line 3)",
     ),
     "a package, and the finding about its step": (
         image(image_size=metric(20 * MB), findings=[finding()], contributors=[contributor("gcc 12")]),
@@ -254,6 +307,13 @@ COPIED = "+20.0 MB /opt/x (new, this change, line 9, by line 5 of builder)"
         (
             contributor(line=9).model_copy(update={"changed_line": 4}),
             "+20.0 MB /opt/x (new, this change, line 9, after a change in line 4)",
+        ),
+        (
+            contributor(line=9).model_copy(
+                update={"gone": Cause(stage="app", line=None, command="ENV", change="gone", after=7)}
+            ),
+            "an ENV behind Dockerfile:7 (stage app) is gone: "
+            "+20.0 MB /opt/x (new, this change, line 9, after an ENV behind line 7 of app went)",
         ),
     ],
 )

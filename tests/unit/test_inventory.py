@@ -195,6 +195,38 @@ class TestPackages:
             assert not is_package_record(path), path
 
 
+def test_whose_the_larger_files_are() -> None:
+    """By the package's place in the list, which is by size."""
+    found, contents = image(
+        {
+            "var/lib/dpkg/status": b"Package: libc6\nStatus: install ok installed\nVersion: 2\nArchitecture: amd64\n",
+            "var/lib/dpkg/info/libc6:amd64.list": b"/usr/lib/libc.so\n/usr/lib/small\n",
+            "usr/lib/libc.so": 90_000,
+            "usr/lib/small": 900,
+        },
+        {
+            "v/a/lib.so": 80_000,
+            "v/a-1.dist-info/RECORD": b"a/lib.so,,\n",
+            "n/node_modules/b/package.json": b'{"name": "b", "version": "1"}',
+            "n/node_modules/b/b.node": 300_000,
+            "n/node_modules/b/node_modules/c/package.json": b'{"name": "c", "version": "1"}',
+            "n/node_modules/b/node_modules/c/c.node": 70_000,
+            "nobody": 100_000,
+        },
+    )
+    visible, waste = survey(found)
+    listed, owned, owners = survey_packages(found, visible, lambda layer, path: contents.get((layer, path)))
+    inventory = build_inventory(found, listed, waste=waste, facts=BuildFacts(), owned=owned, owners=owners)
+    whose = {one.path: None if one.package is None else listed[one.package].name for one in inventory.files}
+    assert whose == {
+        "usr/lib/libc.so": "libc6",
+        "v/a/lib.so": "a",
+        "n/node_modules/b/b.node": "b",
+        "n/node_modules/b/node_modules/c/c.node": "c",
+        "nobody": None,
+    }
+
+
 class TestBuilding:
     """The inventory of an image."""
 

@@ -14,7 +14,7 @@ from ci_budget.core.inventory.building import describe_instructions
 from ci_budget.core.inventory.causes import Behind, Causes
 from ci_budget.core.inventory.inputs import Inputs, key_instructions, less_names
 from ci_budget.core.inventory.model import BaseRecord, Inventory
-from ci_budget.core.records.report import Contributor
+from ci_budget.core.records.report import Cause, Contributor
 from ci_budget.core.render.growth import tell_cause, tell_contributor
 from ci_budget.core.stages.planning import plan_stages
 from ci_budget.edges.files.context_files import measure_context
@@ -83,7 +83,7 @@ def told(folder: Path, before: Side, after: Side, delta: float = 9, **more: floa
     found = behind(folder, before, after, delta, **more)  # type: ignore[arg-type]
     item = Contributor(
         kind=found.drifted or "this-change", name="/x", before=None, after=None, delta=round(delta * MB),
-        stage="stage-1", line=5, cause=found.cause, changed_line=found.changed_line,
+        stage="stage-1", line=5, cause=found.cause, changed_line=found.changed_line, gone=found.gone,
     )  # fmt: skip
     return (tell_cause(found.cause, "Dockerfile") if found.cause else "", tell_contributor(item))
 
@@ -166,7 +166,36 @@ def test_an_argument(folder: Path) -> None:
 def test_an_argument_that_the_base_is_named_by(folder: Path) -> None:
     text = "ARG TAG=1\nARG BASE=debian:$TAG\nARG OTHER=1\nFROM ${BASE}\nRUN a\n"
     after = Side(text=text.replace("TAG=1", "TAG=2").replace("OTHER=1", "OTHER=2"))
-    assert behind(folder, Side(text=text), after, line=4) == Behind(changed_line=1)
+    cause = Cause(stage="stage-0", line=4, command="FROM", change="given")
+    assert behind(folder, Side(text=text), after, line=4) == Behind(cause=cause, changed_line=1)
+
+
+def test_a_base_of_another_name(folder: Path) -> None:
+    text = "FROM debian:1\nRUN a\n"
+    after = Side(text=text.replace(":1", ":2"), kept={1: 59})
+    found = behind(folder, Side(text=text), after, line=1)
+    assert found == Behind(cause=Cause(stage="stage-0", line=1, command="FROM", change="given", delta=9 * MB))
+    drifted = Side(text=text, kept={1: 59}, base="sha256:two")
+    assert behind(folder / "before", Side(text=text), drifted, line=1) == Behind()
+
+
+@pytest.mark.parametrize("line", ["ENV A=1", "ARG A=1", "RUN clean"])
+def test_a_step_after_one_that_is_gone(folder: Path, line: str) -> None:
+    after = Side(text="FROM debian\nRUN make\n", kept={})
+    found = behind(folder, Side(text=f"FROM debian\n{line}\nRUN make\n", kept={}), after, line=2)
+    gone = Cause(stage="stage-0", line=None, command=line[:3], change="gone", after=1)
+    assert found == Behind(gone=gone)
+    item = Contributor(kind="this-change", name="/x", before=None, after=9, delta=9 * MB, line=2, gone=found.gone)
+    one = f"{'an' if line[0] in 'AE' else 'a'} {line[:3]}"
+    assert tell_contributor(item) == f"+9.00 MB /x (new, this change, line 2, after {one} behind line 1 went)"
+
+
+def test_a_builder_s_step_after_one_that_is_gone(folder: Path) -> None:
+    before = Side(text=BUILDER.replace("COPY", "ENV A=1\nCOPY"), kept={1: 50, 3: 1, 4: 5})
+    assert told(folder, before, Side(kept={**KEPT, 3: 14})) == (
+        "the RUN in Dockerfile:3 (stage builder) keeps 9.00 MB more",
+        "+9.00 MB /x (this change, line 5, by line 3 of builder after an ENV behind line 1 of builder went)",
+    )
 
 
 NINE_MORE = "the RUN in Dockerfile:{} changed and keeps 9.00 MB more"
@@ -313,6 +342,17 @@ def test_of_two_copies_each_has_its_own_stage(folder: Path) -> None:
     assert told(folder, Side(text=text, kept=kept), after, line=7)[0] == (
         "the RUN in Dockerfile:4 (stage b) changed and keeps 9.00 MB more"
     )
+
+
+def test_of_two_steps_and_two_copies_that_moved_alike_none_is_said(folder: Path) -> None:
+    text = "FROM debian AS a\nCOPY src /src\nRUN a\nRUN b\nFROM debian\nCOPY --from=a /a /\nCOPY --from=a /b /\n"
+    before = Side(text=text, kept={1: 50, 2: 1, 3: 5, 4: 5}).inventory(folder / "before")
+    after = Side(text=text, kept={1: 50, 2: 1, 3: 14, 4: 14}, files={"src/a": "2"}).inventory(folder / "after")
+    causes = Causes(before, after)
+    assert causes.find("stage-1", 7, 9 * MB, 9 * MB, [9 * MB]) == Behind(changed_line=2)
+    one = causes.find("stage-1", 7, 9 * MB, 9 * MB, [MB]).cause
+    assert one is not None
+    assert one.line == 3
 
 
 def test_a_mount_of_the_builder(folder: Path) -> None:

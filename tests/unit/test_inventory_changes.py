@@ -181,6 +181,94 @@ def test_a_package_s_files_count_for_the_package_alone() -> None:
     ]
 
 
+class TestPackagesOfOneName:
+    """Those in one folder are held against each other; the others of a name as before, all together."""
+
+    @staticmethod
+    def installed(*packages: tuple[str, int, str]) -> Inventory:
+        """The package `core` by folder, bytes and version, a step each."""
+        image = service()
+        for folder, size, version in packages:
+            image.step(f"COPY {folder}").add(f"{folder}/core/x.so", size, f"{folder}-core", version)
+        found = image.inventory()
+        records = [
+            one.model_copy(update={"name": "core", "path": f"{one.name[:-5]}/core-{one.version}.dist-info/RECORD"})
+            if one.name.endswith("-core") else one
+            for one in found.packages
+        ]  # fmt: skip
+        return found.model_copy(update={"packages": records})
+
+    def test_one_of_two_that_grew(self) -> None:
+        before = self.installed(("a", 9 * MB, "1"), ("b", 3 * MB, "1"))
+        after = self.installed(("a", 9 * MB, "1"), ("b", 8 * MB, "2"))
+        assert said(compare(before, after)) == [("dependency-drift", "core 1 -> 2", 5 * MB, 13)]
+
+    def test_a_second_one(self) -> None:
+        before = self.installed(("a", 9 * MB, "1"))
+        after = self.installed(("a", 9 * MB, "1"), ("b", 9 * MB, "1"))
+        (found,) = compare(before, after)
+        assert tell_contributor(found) == "+9.00 MB core 1 (new, this change, line 13)"
+
+    def test_one_that_moved(self) -> None:
+        before, after = self.installed(("a", 9 * MB, "1")), self.installed(("b", 11 * MB, "2"))
+        assert said(compare(before, after)) == [("this-change", "core 1 -> 2", 2 * MB, 12)]
+
+
+class TestInsideAPackage:
+    @staticmethod
+    def torch(version: str = "2", **files: float) -> Inventory:
+        image = service()
+        for name, size in files.items():
+            image.add(f"torch/{name}", round(size * MB), "torch", version)
+        found = image.inventory()
+        number = [one.name for one in found.packages].index("torch")
+        records = [one.model_copy(update={"package": number if one.owned else None}) for one in found.files]
+        return found.model_copy(update={"files": records})
+
+    def test_the_files_that_differ_most(self) -> None:
+        before, after = self.torch(a=1, b=9, c=5), self.torch(a=9, b=8, d=7, e=0.2)
+        (found,) = compare(before, after)
+        assert (found.name, found.delta) == ("torch 2", 9_200_000)
+        assert [(one.name, one.delta) for one in found.inside] == [("/torch/a", 8 * MB), ("/torch/d", 7 * MB)]
+        assert tell_contributor(found) == "+9.20 MB torch 2 (dependency drift, line 11, mostly in /torch/a)"
+        (found,) = compare(after, before)
+        assert [(one.name, one.delta) for one in found.inside] == [("/torch/a", -8 * MB), ("/torch/d", -7 * MB)]
+
+    def test_of_another_version_it_is_all(self) -> None:
+        assert compare(self.torch(a=1), self.torch("3", a=9))[0].inside == []
+
+    def test_an_older_inventory_does_not_say_whose_files_are(self) -> None:
+        before = self.torch(a=1)
+        older = [one.model_copy(update={"package": None}) for one in before.files]
+        assert compare(before.model_copy(update={"files": older}), self.torch(a=9))[0].inside == []
+
+
+class TestTriggersOfTheBase:
+    """Their steps have no line; they come with the FROM."""
+
+    @staticmethod
+    def triggered(text: str, size: int, context: str = "context", base: str = "python:3.11") -> Inventory:
+        image = Image(base=base, context=context).step("base", inherited=True).step(text).add("trigger", size)
+        found = image.step("RUN make").inventory()
+        steps = [one.model_copy(update={"line": None, "stage": None}) if one.created_by == text else one
+                 for one in found.steps]  # fmt: skip
+        return found.model_copy(update={"steps": steps})
+
+    @pytest.mark.parametrize(
+        ("text", "context", "base", "kind"),
+        [
+            ("RUN two", "context", "python:3.11", "base-drift"),
+            ("RUN two", "context", "python:3.12", "this-change"),
+            ("COPY . /app", "other", "python:3.11", "this-change"),
+            ("COPY . /app", "context", "python:3.11", "dependency-drift"),
+        ],
+    )
+    def test_whose_doing_it_is(self, text: str, context: str, base: str, kind: str) -> None:
+        before = self.triggered("RUN one" if text == "RUN two" else text, MB)
+        after = self.triggered(text, 9 * MB, context, base)
+        assert said(compare(before, after)) == [(kind, "/trigger", 8 * MB, 1)]
+
+
 def test_equal_images_have_nothing_to_tell() -> None:
     assert compare(service().inventory(), service().inventory()) == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ci_budget.core.dockerfile.instructions import Dockerfile
 from ci_budget.core.inventory.model import (
@@ -62,10 +63,11 @@ def build_inventory(
     waste: Waste,
     facts: BuildFacts,
     owned: Collection[str] = frozenset(),
+    owners: Mapping[str, int] = MappingProxyType({}),
     same_content: list[SameContent] | None = None,
 ) -> Inventory:
     """The inventory, in as much detail as fits into a million bytes when stored. `owned`: the packages' visible
-    files."""
+    files; `owners`: of those that have records here, the package's index."""
     step_of = {step.layer: index for index, step in enumerate(image.history) if step.layer is not None}
     hides = waste.by_hiding_layer()
     hidden: list[set[str]] = [set() for _ in image.layers]
@@ -109,7 +111,7 @@ def build_inventory(
         detailed = inventory.model_copy(
             update={
                 "smallest_file": smallest,
-                "files": _files(image, hidden, mine, smallest),
+                "files": _files(image, hidden, mine, owners, smallest),
                 "folder_depth": depth,
                 "folders": _folders(sums, depth),
             }
@@ -197,7 +199,11 @@ def _owned(layer: Layer, owned: Collection[str], hidden: set[str]) -> set[str]:
 
 
 def _files(
-    image: ImageLayers, hidden: Sequence[Collection[str]], owned: Sequence[Collection[str]], smallest: int
+    image: ImageLayers,
+    hidden: Sequence[Collection[str]],
+    owned: Sequence[Collection[str]],
+    owners: Mapping[str, int],
+    smallest: int,
 ) -> list[FileRecord]:
     return [
         FileRecord(
@@ -206,6 +212,7 @@ def _files(
             layer=index,
             hidden=entry.path in hidden[index],
             owned=entry.path in owned[index],
+            package=owners.get(entry.path) if entry.path in owned[index] else None,
         )
         for index, layer in enumerate(image.layers)
         for entry in layer.entries

@@ -6,7 +6,7 @@ given (`own_sha256`) and on what each kept in its stage (`kept`); where these le
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ci_budget.core.inventory.inputs import COPIES
@@ -28,6 +28,7 @@ class Behind:
 
     cause: Cause | None = None
     changed_line: int | None = None
+    gone: Cause | None = None
     drifted: str | None = None
 
 
@@ -44,8 +45,9 @@ class Causes:
         self._drifted_bases = drifted_images(*bases)
         self._moves: dict[int, list[Move]] = {}
 
-    def find(self, stage: str | None, line: int | None, delta: int, whole: int) -> Behind:
-        """What is behind `delta` bytes of what the instruction there brought, of `whole` bytes together."""
+    def find(self, stage: str | None, line: int | None, delta: int, whole: int, others: Collection[int] = ()) -> Behind:
+        """What is behind `delta` bytes of what the instruction there brought, of `whole` bytes together; `others`: what
+        each other instruction brought."""
         place = self._place(stage, line)
         if place is None or not self._known or not whole or not delta:
             return Behind()
@@ -53,7 +55,9 @@ class Causes:
         move = self._moves_of(own)[at]
         brought = move.new
         if brought is None or brought.command == "FROM":
-            return Behind(changed_line=self._argument_of(move))
+            named = brought is not None and move.old is not None and brought.images != move.old.images
+            cause = move.tell(move.delta if _is_alike(move.delta, whole) else None) if named else None
+            return Behind(cause=cause, changed_line=self._argument_of(move))
         if move.changed and not brought.sources:
             return self._taken_up(own, brought)
         reached = self._reached(brought.sources)
@@ -67,6 +71,8 @@ class Causes:
         if move.changed:  # it may take more, or other files, than before
             alike = [one for one in alike if one.changed and not one.vanished]
             return Behind(cause=alike[0].tell(alike[0].delta)) if len(alike) == 1 else Behind()
+        if len(alike) > 1 and any(_is_alike(one, whole) for one in others):
+            return Behind(changed_line=None if self._drifted_bases else self._line(changed))  # one each, or one for all
         writer = _writer(grown if delta * whole > 0 else (), alike, changed, whole)
         if writer is not None:
             return self._told(writer, changed)
@@ -74,7 +80,7 @@ class Causes:
             lone = len(changed) == 1 and not grown and not self._drifted_bases and self._was_read(brought.sources)
             return Behind(cause=changed[0].tell(None)) if lone and not changed[0].unsure else Behind()
         changed += [one for one in self._before(own, at) if one.changed and not one.silent and one not in changed]
-        return Behind(changed_line=self._line(changed))
+        return Behind(changed_line=self._line(changed), gone=_lone_gone(changed))
 
     def find_gone(self, stage: str | None, line: int | None) -> tuple[InstructionRecord | None, Cause | None]:
         """Of an instruction of the older image: the one that stands in its place now, or that it is gone."""
@@ -90,7 +96,7 @@ class Causes:
         if writer.changed or old is None or new is None:
             return Behind(cause=cause)
         if old.inputs_sha256 != new.inputs_sha256:
-            return Behind(cause=cause, changed_line=self._line(changed))
+            return Behind(cause=cause, changed_line=self._line(changed), gone=_lone_gone(changed))
         drifted_base = new.command == "FROM" or not self._drifted_bases.isdisjoint(new.images)
         return Behind(cause=cause, drifted="base-drift" if drifted_base else "dependency-drift")
 
@@ -170,6 +176,11 @@ class Causes:
                 for one in pair_instructions(*sides)
             ]
         return self._moves[stage.line]
+
+
+def _lone_gone(changed: Sequence[Move]) -> Cause | None:
+    """The only one that changed, where it is gone."""
+    return changed[0].tell(None) if len(changed) == 1 and changed[0].new is None else None
 
 
 def _is_alike(one: int, other: int) -> bool:

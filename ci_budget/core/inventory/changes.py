@@ -7,13 +7,13 @@ to the difference of the two sizes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ci_budget.core.inventory.causes import Causes
 from ci_budget.core.inventory.inputs import less_names
-from ci_budget.core.inventory.model import Inventory, PackageRecord
+from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.inventory.origins import Group, Origins, Place
 from ci_budget.core.inventory.other_changes import no_longer_ignored
+from ci_budget.core.inventory.package_pairs import PackagedFiles, pair_packages
 from ci_budget.core.inventory.trees import Change, Listing, Tree, compare_trees
 from ci_budget.core.records.report import Contributor
 
@@ -59,12 +59,15 @@ def _with_causes(found: list[Contributor], causes: Causes) -> list[Contributor]:
         whole[item.stage, item.line] = whole.get((item.stage, item.line), 0) + item.delta
     told = []
     for item in found:
-        behind = causes.find(item.stage, item.line, item.delta, whole[item.stage, item.line])
+        place = item.stage, item.line
+        others = [size for other, size in whole.items() if other != place]
+        behind = causes.find(*place, item.delta, whole[place], others)
         told.append(
             item.model_copy(
                 update={
                     "cause": behind.cause or item.cause,
                     "changed_line": behind.changed_line,
+                    "gone": behind.gone,
                     "kind": behind.drifted or item.kind,
                 }
             )
@@ -104,46 +107,15 @@ def _contributor(name: str, before: int | None, after: int | None, place: Place)
     )
 
 
-@dataclass
-class _Installed:
-    """The packages of one name from one manager."""
-
-    records: list[PackageRecord]
-
-    @property
-    def size(self) -> int:
-        return sum(record.size for record in self.records)
-
-    @property
-    def versions(self) -> str:
-        return ", ".join(dict.fromkeys(sorted(record.version for record in self.records)))
-
-    @property
-    def layer(self) -> int:
-        return max(self.records, key=lambda record: record.size).layer
-
-
-def _installed(inventory: Inventory) -> dict[tuple[str, str], _Installed]:
-    found: dict[tuple[str, str], _Installed] = {}
-    for record in inventory.packages:
-        found.setdefault((record.manager, record.name), _Installed([])).records.append(record)
-    return found
-
-
 def _packages(before: Inventory, after: Inventory, origins: Origins, causes: Causes) -> Iterator[Contributor]:
-    old, new = _installed(before), _installed(after)
-    for key in sorted(old.keys() | new.keys()):
-        then, now = old.get(key), new.get(key)
-        if (then.size if then else 0) == (now.size if now else 0):
-            continue
-        place = origins.of_new(now.layer) if now is not None else _gone(then.layer if then else 0, origins, causes)
-        versions = " -> ".join(dict.fromkeys(side.versions for side in (then, now) if side is not None))
-        yield _contributor(
-            f"{key[1]} {versions}",
-            then.size if then is not None else None,
-            now.size if now is not None else None,
-            place,
-        )
+    files = PackagedFiles(before, after)
+    for one in pair_packages(before, after):
+        then, now = one.sizes
+        if (then or 0) != (now or 0):
+            place = origins.of_new(one.layer) if one.new else _gone(one.layer, origins, causes)
+            found = _contributor(one.name, then, now, place)
+            same = {item.version for item in one.old} == {item.version for item in one.new}
+            yield found.model_copy(update={"inside": files.moved(one.old, one.new)}) if same else found
 
 
 def _newly_hidden(before: Inventory, after: Inventory, origins: Origins) -> int:

@@ -59,13 +59,14 @@ class StepRecord(Stored):
 class FileRecord(Stored):
     """A file of `Inventory.smallest_file` bytes or more. `hidden`: an upper layer hides it, or wrote it anew.
 
-    `owned`: it belongs to one of `packages`, whose size holds it."""
+    `owned`: it belongs to one of `packages`, whose size holds it; `package`: to which, by its index there."""
 
     path: Text
     size: Size
     layer: Index
     hidden: bool = False
     owned: bool = False
+    package: Index | None = None
 
 
 class FolderRecord(Stored):

@@ -72,6 +72,8 @@ class Move:
             return "new"
         if not self.changed:
             return "grew"
+        if self.new.command == "FROM" and self.old.images != self.new.images:
+            return "given"
         return "changed" if self.moved or self.old.text_sha256 != self.new.text_sha256 else "given"
 
 

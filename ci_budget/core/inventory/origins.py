@@ -105,6 +105,8 @@ class Origins:
         key = self._new.key_of.get(layer)
         if key is None:
             return Place("this-change")
+        if layer in self._new.triggered and key not in self._old.keys:
+            return self._base
         return self._paired_place(key) if key in self._old.keys else Place("this-change", *self._new.position(layer))
 
     def old_position(self, layer: int) -> tuple[str | None, int | None]:
@@ -135,7 +137,7 @@ class Origins:
             taken = self._new.instruction(layer)
             drifted = taken is not None and not self._drifted_images.isdisjoint(taken.images)
             kind = "base-drift" if drifted else "dependency-drift"
-        return Place(kind, *self._new.position(layer))
+        return Place(kind, *(self._new.base_position if layer in self._new.triggered else self._new.position(layer)))
 
     @cached_property
     def _drifted_images(self) -> set[str]:
@@ -195,6 +197,13 @@ class _Steps:
         index = self.inventory.layers[layer].step
         found = "" if index is None or index >= len(self.inventory.steps) else self.inventory.steps[index].created_by
         return found.removeprefix("/bin/sh -c #(nop) ").strip()
+
+    @cached_property
+    def triggered(self) -> set[int]:
+        """The layers of the base image's ONBUILD triggers: own ones below the first with a line."""
+        layers = sorted(self.key_of)
+        first = next((layer for layer in layers if self.position(layer)[1] is not None), -1)
+        return {layer for layer in layers if layer < first}
 
     @property
     def base_position(self) -> tuple[str | None, int | None]:

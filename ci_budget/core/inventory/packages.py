@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from ci_budget.core.inventory.building import shown_path
-from ci_budget.core.inventory.model import Manager, PackageRecord
+from ci_budget.core.inventory.model import SMALLEST_FILE, Manager, PackageRecord
 from ci_budget.core.inventory.package_records import (
     PackageFiles,
     parse_apk,
@@ -45,8 +46,11 @@ def is_package_record(path: str) -> bool:
     return _kind(path) is not None
 
 
-def survey_packages(image: ImageLayers, visible: Visible, read: Read) -> tuple[list[PackageRecord], dict[str, Manager]]:
-    """The packages, largest first, and the visible files whose bytes are in their sizes, with the package's manager.
+def survey_packages(
+    image: ImageLayers, visible: Visible, read: Read
+) -> tuple[list[PackageRecord], dict[str, Manager], dict[str, int]]:
+    """The packages, largest first; the visible files whose bytes are in their sizes, with the package's manager; and
+    the package of each of these that has a record of its own in an inventory, by its index.
 
     `visible`: the image's visible entries with their layers' indices; `read`: the content of a file of a layer, None
     where it cannot be had.
@@ -58,21 +62,26 @@ def survey_packages(image: ImageLayers, visible: Visible, read: Read) -> tuple[l
         if kind is not None:
             records[kind].append(path)
     owned: dict[str, Manager] = {}
+    owners: dict[str, int] = {}
     found: list[PackageRecord] = []
     for package in _system_packages(image, files, records, read):
-        found.append(_measure(package, files, owned))
+        found.append(_measure(package, files, owned, _Large(owners, len(found))))
     for path in sorted(records[Manager.PIP]):
         data = read(files[path][1], path)
         if data is not None and path not in owned:
-            found.append(_measure(parse_dist_info(data, path), files, owned))
-    found += _node_packages(files, records[Manager.NPM], read, owned)
+            found.append(_measure(parse_dist_info(data, path), files, owned, _Large(owners, len(found))))
+    found += _node_packages(files, records[Manager.NPM], read, owned, _Large(owners, len(found)))
     since = _written_since(image, files, {path for paths in records.values() for path in paths})
     found = [
         one if one.manager is Manager.APK else one.model_copy(update={"layer": since.get(one.path, one.layer)})
         for one in found
     ]
-    found.sort(key=lambda one: (-one.size, one.manager, one.name, one.path))
-    return found[:MOST_PACKAGES], owned
+    order = sorted(
+        range(len(found)), key=lambda at: (-found[at].size, found[at].manager, found[at].name, found[at].path)
+    )[:MOST_PACKAGES]  # fmt: skip
+    places = {at: index for index, at in enumerate(order)}
+    packages = {path: places[at] for path, at in owners.items() if at in places}
+    return [found[at] for at in order], owned, packages
 
 
 def _kind(path: str) -> Manager | None:
@@ -83,6 +92,18 @@ def _kind(path: str) -> Manager | None:
 
 
 _Files = dict[str, tuple[Entry, int]]
+
+
+@dataclass
+class _Large:
+    """Whose the larger files are: `package` is the number of the one that is looked at."""
+
+    owners: dict[str, int]
+    package: int
+
+    def note(self, entry: Entry) -> None:
+        if entry.size >= SMALLEST_FILE:
+            self.owners[entry.path] = self.package
 
 
 def _written_since(image: ImageLayers, files: _Files, records: set[str]) -> dict[str, int]:
@@ -139,7 +160,7 @@ def _apk_packages(image: ImageLayers, path: str, read: Read) -> Iterator[tuple[P
 
 
 def _measure(
-    package: tuple[PackageFiles, int] | PackageFiles, files: _Files, owned: dict[str, Manager]
+    package: tuple[PackageFiles, int] | PackageFiles, files: _Files, owned: dict[str, Manager], large: _Large
 ) -> PackageRecord:
     """The record with its size; a file that two packages list counts for the first."""
     one, index = package if isinstance(package, tuple) else (package, files[package.record][1])
@@ -152,6 +173,7 @@ def _measure(
             entry = shown[0]
             if entry.path not in owned:
                 owned[entry.path] = manager
+                large.note(entry)
                 size += entry.size
     return _record(one, size, index)
 
@@ -162,7 +184,9 @@ def _resolve(name: str, files: _Files) -> tuple[Entry, int] | None:
     return files.get(path) or (files.get(f"usr/{path}") if path.startswith(_MERGED) else None)
 
 
-def _node_packages(files: _Files, records: list[str], read: Read, owned: dict[str, Manager]) -> Iterator[PackageRecord]:
+def _node_packages(
+    files: _Files, records: list[str], read: Read, owned: dict[str, Manager], large: _Large
+) -> Iterator[PackageRecord]:
     """Each file belongs to the innermost package around it."""
     if not records:
         return
@@ -179,6 +203,9 @@ def _node_packages(files: _Files, records: list[str], read: Read, owned: dict[st
             if package is not None:
                 names = inside.get(path.removesuffix("/package.json"), [])
                 owned.update(dict.fromkeys(names, Manager.NPM))
+                for name in names:
+                    large.note(files[name][0])
+                large.package += 1
                 yield _record(package, sum(files[name][0].size for name in names), index)
 
 

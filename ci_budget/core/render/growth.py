@@ -29,7 +29,7 @@ def tell_contributor(found: Contributor) -> str:
     sides = found.before is not None, found.after is not None
     said = [{(False, True): "new", (True, False): "gone"}.get(sides, ""), kind_words(found.kind)]
     said.append(f"line {found.line}" if found.line is not None else "")
-    said += [_behind(found), "no longer ignored" if found.was_ignored else ""]
+    said += [_behind(found), "no longer ignored" if found.was_ignored else "", _inside(found)]
     return f"{format_delta(found.delta, 'bytes')} {found.name} ({', '.join(word for word in said if word)})"
 
 
@@ -60,13 +60,26 @@ def _done(cause: Cause) -> str:
 def _behind(found: Contributor) -> str:
     said = []
     cause = found.cause
-    if cause is not None:
-        of = f" of {cause.stage}" if not is_unnamed(cause.stage) else ""
-        gone = f"by {_an(cause.command)}{of} that is gone"
-        said.append(f"by line {cause.line}{of}" if cause.line is not None else gone)
+    if cause is not None and (cause.stage, cause.line) != (found.stage, found.line):
+        of = _of(cause)
+        said.append(
+            f"by line {cause.line}{of}" if cause.line is not None else f"by {_an(cause.command)}{of} that is gone"
+        )
     if found.changed_line is not None:
         said.append(f"after a change in line {found.changed_line}")
+    if found.gone is not None:
+        said.append(f"after {_an(found.gone.command)} behind line {found.gone.after}{_of(found.gone)} went")
     return " ".join(said)
+
+
+def _inside(found: Contributor) -> str:
+    """Where in a package it lies, where one file did at least half of it."""
+    first = next(iter(found.inside), None)
+    return f"mostly in {first.name}" if first is not None and abs(first.delta) * 2 >= abs(found.delta) else ""
+
+
+def _of(cause: Cause) -> str:
+    return f" of {cause.stage}" if not is_unnamed(cause.stage) else ""
 
 
 def _an(command: str) -> str:

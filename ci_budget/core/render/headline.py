@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,6 +28,7 @@ _SHOWN: Final = 3
 _LONGEST: Final = 240
 _HALF_A_LINE: Final = 120
 _BLOCK: Final = 4096
+_STEP: Final = re.compile(r"`[^`]*`")
 
 
 def headline(image: ImageReport) -> str | None:
@@ -87,8 +89,10 @@ def _reason(image: ImageReport, name: str, metric: Metric) -> str | None:
         contributor = _largest_part(moved, metric.delta)
     if rising:
         finding = _largest(image.findings, name, contributor)
+        if context := _by_context(image, name, metric.delta):
+            return f"{change}: {context}"
         if finding is not None and _explains(finding, name, metric, contributor):
-            return f"{change}: {_first(image, name, metric, contributor)}{_told(finding)}"
+            return f"{change}: {_first(image, name, metric, contributor, finding)}{_told(finding)}"
     ran = peak_step_lines(image) if name == "peak_disk" and rising else []
     if ran and abs(sum(one.delta for one in moved)) * _HALF < metric.delta:  # it is not in the image
         return f"{change}: {ran[0][:1].lower()}{ran[0][1:]}"
@@ -104,22 +108,42 @@ def _what_changed(metric: Metric) -> str:
     return metric.message.partition(WHAT_CHANGED)[2]
 
 
-def _first(image: ImageReport, name: str, metric: Metric, contributor: Contributor | None) -> str:
+def _by_context(image: ImageReport, name: str, rise: int) -> str | None:
+    """Of a peak that rose by what the build context grew: what grew in it. The copy that is sent counts in the peak."""
+    peak, context = image.metrics.peak_disk, image.metrics.context_size
+    parts = peak.composition if peak is not None else None
+    grown = (context.delta or 0) if context is not None else 0
+    if name != "peak_disk" or context is None or parts is None or parts.context_copy < grown:
+        return None
+    told = _what_changed(context)
+    if abs(grown - rise) * _TENTH > rise:
+        return None
+    return f"the build context, whose copy counts in it, is {format_size(grown)} larger{told and f': {told}'}"
+
+
+def _first(image: ImageReport, name: str, metric: Metric, contributor: Contributor | None, finding: Finding) -> str:
     """What is measured of a change, before the finding about it: which steps came, what is behind the contributor, and
-    the package that it is; a path stands in the finding."""
+    the contributor itself where it is a package, or more than the finding holds; else it stands in the finding."""
     if name == "layers":
         told = _what_changed(metric)
         return f"{shorten(told, _HALF_A_LINE)}; " if told else ""
     if contributor is None:
         return ""
     package = contributor.name[:1] != "/" and contributor.name != REST
-    told = f"{tell_contributor(contributor)}; " if package else ""
+    more = contributor.name != REST and not _speaks_of(finding, contributor.name) and _is_more(contributor, finding)
+    told = f"{tell_contributor(contributor)}; " if package or more else ""
     return f"{_behind(image, contributor)}{told}"
+
+
+def _is_more(contributor: Contributor, finding: Finding) -> bool:
+    """Whether a contributor is larger than all that a finding can explain of it, by more than a tenth."""
+    held = min(finding.bytes or 0, finding.delta if finding.delta is not None else finding.bytes or 0)
+    return held * _TENTH < contributor.delta * (_TENTH - 1)
 
 
 def _behind(image: ImageReport, contributor: Contributor | None) -> str:
     """The instruction elsewhere that is behind a contributor, before what it brought; empty where none is known."""
-    cause = contributor.cause if contributor is not None else None
+    cause = (contributor.cause or contributor.gone) if contributor is not None else None
     if cause is None:
         return ""
     place = cause.stage, cause.line
@@ -163,8 +187,13 @@ def _of_one_line(moved: Sequence[Contributor], contributor: Contributor) -> list
 
 def _tell_parts(moved: Sequence[Contributor], contributor: Contributor, delta: int) -> str:
     """What did most: one contributor, all of one line, or the largest few."""
+    rivals = [one for one in moved if one is not contributor and one.name != REST
+              and abs(one.delta) * _HALF >= abs(contributor.delta)]  # fmt: skip
     if abs(contributor.delta) * _HALF >= abs(delta):
-        return tell_contributor(contributor)
+        if not rivals:
+            return tell_contributor(contributor)
+        if not all(one in _of_one_line(moved, contributor) for one in rivals):
+            return ", ".join(tell_changes([contributor, *sorted(rivals, key=lambda one: -abs(one.delta))], _SHOWN))
     alike = _of_one_line(moved, contributor)
     total = sum(one.delta for one in alike)
     if len(alike) > 1 and abs(total) * _HALF >= abs(delta):
@@ -193,7 +222,12 @@ def _is_about(finding: Finding, others: set[str]) -> bool:
 def _is_of(finding: Finding, contributor: Contributor) -> bool:
     """Whether a finding speaks of what a contributor is: its path, or its step."""
     here = contributor.line is not None and (finding.stage, finding.line) == (contributor.stage, contributor.line)
-    return here or (contributor.name.startswith("/") and contributor.name in finding.message)
+    return here or (contributor.name.startswith("/") and _speaks_of(finding, contributor.name))
+
+
+def _speaks_of(finding: Finding, path: str) -> bool:
+    """Whether a finding names a path; the text of a step, which it may stand in as well, does not count."""
+    return re.search(rf"(?<!\S){re.escape(path)}(?![^\s,.;:)])", _STEP.sub("", finding.message)) is not None
 
 
 def _explains(finding: Finding, name: str, metric: Metric, contributor: Contributor | None) -> bool:
