@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ci_budget.core.gate.fingerprint import describe_differences
 from ci_budget.core.inventory.changes import REST, compare
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.inventory.other_changes import WHAT_CHANGED, tell_context, tell_layers
@@ -45,8 +46,9 @@ def explain_growth(
     if then is None:
         if not any(_beyond_tolerance(metric) for metric in changed):
             return judged
-        why = "the baseline was recorded without an inventory; the next `ci-budget baseline update` stores one"
-        return _noted(judged, f"what changed since the baseline cannot be told: {why}")
+        why = _why_none(judged, baselines)
+        mend = "`ci-budget baseline update --report FOLDER` stores one with the accepted values; commit both"
+        return _noted(judged, f"what changed since the baseline cannot be told: {why}. {mend}.")
     return _with_contributors(_with_messages(_with_older_findings(judged, then), then, now), then, now)
 
 
@@ -86,6 +88,17 @@ def _with_messages(judged: ImageReport, then: Inventory, now: Inventory) -> Imag
         if metric is not None and _beyond_tolerance(metric) and (said := tell(then, now)):
             changes[name] = metric.model_copy(update={"message": f"{metric.message}{WHAT_CHANGED}{said}"})
     return judged.model_copy(update={"metrics": judged.metrics.model_copy(update=changes)})
+
+
+def _why_none(judged: ImageReport, baselines: Sequence[BaselineEntry]) -> str:
+    """Why no inventory belongs to what the image is compared with."""
+    match = find_entry(baselines, judged.fingerprint, "image_size")
+    if match is None:
+        return "the baseline has no image_size, so no inventory belongs to it"
+    if match.differs:
+        differences = describe_differences(match.differs, judged.fingerprint, match.entry.fingerprint)
+        return f"the baseline is of another setup ({differences})"
+    return "the baseline was recorded without an inventory"
 
 
 def _of_baseline(

@@ -17,6 +17,10 @@ from ci_budget.edges.github import read_context
 from ci_budget.errors import ConfigError, UnmeasuredError
 
 _CHECK = "Run `ci-budget check` with --report FOLDER, and name the FOLDER."
+_KINDS = (
+    "An image that lies elsewhere is named local://NAME, registry://NAME, oci-dir://FOLDER or archive://FILE, one of a "
+    "report FOLDER/, one of a baseline .ci-budget/inventory/NAME.zst; `check --against REF` compares revisions."
+)
 _INVENTORY = ".zst"
 
 Found = tuple[Inventory, ImageReport, str | None]
@@ -40,10 +44,11 @@ def find_reported(text: str, config: Path | None) -> Found:
     found = optional_config(Path.cwd(), config)
     names = list(found[0].config.images) if found is not None else []
     if names and text not in names:
-        raise ConfigError(f"there is no image '{text}' in this config; {suggest(text, names, kind='images')}")
+        what = f"there is no image '{text}' in this config; {suggest(text, names, kind='images')}"
+        raise ConfigError(what, mend=_KINDS)
     last = default_report_folder(read_context(os.environ))
     if not (last / REPORT_NAME).exists():
-        raise ConfigError(f"there is no report of '{text}' yet: {last} holds none", mend=_CHECK)
+        raise ConfigError(f"there is no report of '{text}' yet: {last} holds none", mend=f"{_CHECK} {_KINDS}")
     inventory, image, report = _read(last, text)
     commit = f", commit {report.commit[:12]}" if report.commit else ""
     return inventory, image, f"the last report, {last / REPORT_NAME} ({report.started}{commit})"
@@ -62,6 +67,8 @@ def _read_inventory(file: Path, text: str) -> Found:
 
 def _read(folder: Path, name: str | None) -> tuple[Inventory, ImageReport, Report]:
     """An image of a report, with the inventory that lies beside it."""
+    if folder.is_file() and folder.suffix != ".json":
+        raise ConfigError("this is no report", mend=_KINDS, file=folder)
     report = read_report(folder)
     folder = folder if folder.is_dir() else folder.parent
     names = [image.name for image in report.images]
@@ -72,7 +79,8 @@ def _read(folder: Path, name: str | None) -> tuple[Inventory, ImageReport, Repor
         raise ConfigError(f"this report has no image '{name}'; {suggest(name, names, kind='images')}", file=folder)
     file = folder / INVENTORY_NAME
     if not os.path.lexists(file):
-        raise ConfigError(f"this report has no {INVENTORY_NAME}", mend="Run `ci-budget check` again.", file=folder)
+        mend = "Run `ci-budget check --report FOLDER` again."
+        raise ConfigError(f"this report has no {INVENTORY_NAME}", mend=mend, file=folder)
     inventories = parse_inventories(read_bounded(file, LARGEST_COMPRESSED), str(file))
     if name not in inventories.images:
         raise UnmeasuredError(f"the image '{name}' was not built in that run, so nothing is known of it", file=folder)

@@ -206,3 +206,26 @@ def test_a_history_without_texts(
         "which step brought what they hold is not known"
     ]
     assert explain("archive://image.tar", "--against", "archive://other.tar")[0] == 0
+
+
+KINDS = (
+    "An image that lies elsewhere is named local://NAME, registry://NAME, oci-dir://FOLDER or archive://FILE, one of a "
+    "report FOLDER/, one of a baseline .ci-budget/inventory/NAME.zst; `check --against REF` compares revisions."
+)
+
+
+def test_what_is_no_image_says_how_one_is_named(place: Path, explain: Explain) -> None:
+    none = "ci-budget: there is no report of 'busybox:1' yet: PLACE/ci-budget/report holds none"
+    check = "Run `ci-budget check` with --report FOLDER, and name the FOLDER."
+    assert explain("busybox:1") == (2, "", f"{none}\n  {check} {KINDS}\n")
+    (place / "ci-budget.yml").write_text("version: 1\nimages: {web: {}}\n")
+    put_report(place / "ci-budget" / "report", web=service().inventory())
+    code, said, told = explain("web", "--against", "main")
+    assert (code, said) == (2, "")
+    assert told.endswith(f"ci-budget: there is no image 'main' in this config; known images: web\n  {KINDS}\n")
+    (place / "image.tar").write_bytes(b"\xff")
+    assert explain("./image.tar") == (2, "", f"image.tar: this is no report\n  {KINDS}\n")
+    (place / "ci-budget" / "report" / INVENTORY_NAME).unlink()
+    assert explain("web")[2].endswith(
+        f": this report has no {INVENTORY_NAME}\n  Run `ci-budget check --report FOLDER` again.\n"
+    )

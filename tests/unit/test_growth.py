@@ -29,7 +29,7 @@ from ci_budget.edges.files.baseline_inventories import InventoryPlace, read_base
 from ci_budget.errors import ConfigError
 from tests.unit.golden_reports import HOSTILE
 from tests.unit.inventory_samples import Image, service
-from tests.unit.report_samples import MB, SANDBOX, STARTED, entry, measured
+from tests.unit.report_samples import MB, SANDBOX, STARTED, entry, fingerprint, measured
 from tests.unit.test_git import command
 
 BEFORE = service().add("venv/torch/lib.so", 900 * MB, "torch", "2.13.0").inventory()
@@ -116,10 +116,29 @@ class TestExplaining:
     def test_a_baseline_without_one(self, tmp_path: Path) -> None:
         found = explain(tmp_path, inventory=None)
         assert found.notes == [
-            "what changed since the baseline cannot be told: the baseline was recorded without an inventory; "
-            "the next `ci-budget baseline update` stores one"
+            "what changed since the baseline cannot be told: the baseline was recorded without an inventory. "
+            "`ci-budget baseline update --report FOLDER` stores one with the accepted values; commit both."
         ]
         assert explain(tmp_path, judged(tolerance=2 * AFTER.size), inventory=None).notes == [], "nobody asks"
+
+    @pytest.mark.parametrize(
+        ("known", "why"),
+        [
+            (entry({"layers": 3, "context_size": 1}), "the baseline has no image_size, so no inventory belongs to it"),
+            (
+                entry({"image_size": 1, "context_size": 1}, at=fingerprint(platform="linux/arm64")),
+                "the baseline is of another setup (platform is linux/amd64, the baseline's linux/arm64)",
+            ),
+        ],
+    )
+    def test_why_there_is_none(self, known: BaselineEntry, why: str) -> None:
+        context = ContextMetric(value=9, baseline=1, delta=8, tolerance=0, unit="bytes")
+        image = measured(metrics=Metrics(context_size=context))
+        found = explain_growth(image, AFTER, baselines=[known], places=[])
+        assert found.notes == [
+            f"what changed since the baseline cannot be told: {why}. `ci-budget baseline update --report FOLDER` "
+            "stores one with the accepted values; commit both."
+        ]
 
     def test_findings_know_what_was_found_before(self) -> None:
         finding = Finding(rule="bytecode", severity="note", bytes=7 * MB, message="m", mend="m")
