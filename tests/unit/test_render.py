@@ -182,3 +182,11 @@ def test_json_keeps_its_meaning_and_speaks_to_no_runner() -> None:
     assert "##[" not in text
     assert not re.search(r"^\s*::", text, re.MULTILINE)
     assert Report.model_validate(json.loads(text)) == report
+
+
+@pytest.mark.parametrize("width", [1, 40, 60])
+def test_no_figure_is_cut_on_a_narrow_terminal(width: int) -> None:
+    """A cut `12.5 GB` would be 12.5, or 1."""
+    said = " ".join(render_text(mixed_report(), width=width).split())
+    assert "image_size: now 1.50 GB, baseline 2.00 GB, limit 2.02 GB, change -500 MB (-25.0 %), verdict pass" in said
+    assert "builder: line 1, peak 12.5 GB, added 7.00 GB, size 8.00 GB, layers 5, time 134 s, verdict fail" in said

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from io import StringIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -84,6 +86,12 @@ def render_text(
     return page.text()
 
 
+_WIDE = 10_000
+"""Columns that no table needs."""
+_NAME = 24
+"""Of a name so much stands on one line; the rest of a longer one is folded."""
+
+
 class _Page:
     """A console that writes into memory; everything untrusted passes `say`."""
 
@@ -120,14 +128,28 @@ class _Page:
             joined.append_text(self.say(part) if isinstance(part, str) else part)
         self.write(joined, indent=indent)
 
-    def table(self, titles: Sequence[str], *, right: Sequence[str] = ()) -> Table:
+    def table(self, titles: Sequence[str], rows: Sequence[Sequence[Text]], *, right: Sequence[str]) -> None:
+        """A table; where its figures have no room beside each other, a paragraph a row: cut ones would be others."""
         table = Table(box=box.ASCII2 if self.ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for title in titles:
             last = title == titles[-1]
             table.add_column(
                 title, justify="right" if title in right else "left", overflow="fold", no_wrap=title in right or last
             )
-        return table
+        longest = max(cell_len(str(row[0])) for row in rows)
+        table.columns[0].min_width = min(longest, _NAME)
+        for row in rows:
+            table.add_row(*row)
+        options = self._console.options
+        natural = Measurement.get(self._console, options.update_width(_WIDE), table).maximum
+        if natural - max(0, longest - _NAME) + 2 <= options.max_width:
+            self.write(table, indent=2)
+            return
+        for row in rows:
+            told = [
+                (f"{title} ", cell, ", ") for title, cell in zip(titles[1:], row[1:], strict=True) if str(cell) != "-"
+            ]
+            self.line(row[0], ": ", *[part for parts in told for part in parts][:-1], indent=2)
 
     def text(self) -> str:
         lines = [line.rstrip() for line in self._out.getvalue().splitlines()]
@@ -147,7 +169,7 @@ def _write_image(page: _Page, image: ImageReport) -> None:
         _write_failure(page, image, image.failure)
     rows = image_rows(image)
     if rows:
-        page.write(_metric_table(page, rows), indent=2)
+        _write_metrics(page, rows)
     for row in all_rows(image):
         explained = image.failure is not None and row.metric.verdict == Verdict.NOT_MEASURED
         if _wants_words(row) and not explained:
@@ -156,7 +178,7 @@ def _write_image(page: _Page, image: ImageReport) -> None:
             page.line(page.say(f"{word}{row.title}", _STYLES[verdict]), f": {row.metric.message}", indent=2)
     if image.stages:
         page.write()
-        page.write(_stage_table(page, image.stages), indent=2)
+        _write_stages(page, image.stages)
     peak = image.metrics.peak_disk
     if peak is not None and peak.composition is not None:
         page.line(f"The peak was made of: {peak_parts(peak.composition)}", indent=2)
@@ -182,28 +204,30 @@ def _write_failure(page: _Page, image: ImageReport, failure: Failure) -> None:
         page.line(failure.mend, indent=4)
 
 
-def _metric_table(page: _Page, rows: Sequence[Row]) -> Table:
+def _write_metrics(page: _Page, rows: Sequence[Row]) -> None:
     numbers = ("now", "baseline", "limit", "change")
-    table = page.table(("metric", *numbers, "verdict"), right=numbers)
-    for row in rows:
-        figures = [page.say(text) for text in (row.now, row.baseline, row.limit, row.change)]
-        table.add_row(page.say(row.name), *figures, page.verdict(row.metric.verdict))
-    return table
+    cells = [
+        [*map(page.say, (row.name, row.now, row.baseline, row.limit, row.change)), page.verdict(row.metric.verdict)]
+        for row in rows
+    ]
+    page.table(("metric", *numbers, "verdict"), cells, right=numbers)
 
 
-def _stage_table(page: _Page, stages: Sequence[StageReport]) -> Table:
+def _write_stages(page: _Page, stages: Sequence[StageReport]) -> None:
     names = [name for name in STAGE_METRIC_NAMES if any(name in stage.metrics for stage in stages)]
     titles = [_STAGE_TITLES[name] for name in names]
-    table = page.table(("stage", "line", *titles, "verdict"), right=("line", *titles))
+    rows = []
     for stage in stages:
         figures = {row.name: row.now for row in stage_rows(stage)}
-        table.add_row(
-            page.say(stage.name),
-            str(stage.line) if stage.line is not None else "-",
-            *(page.say(figures.get(name, "-")) for name in names),
-            page.verdict(stage.verdict) if stage.reached else page.say("not reached", "dim"),
+        rows.append(
+            [
+                page.say(stage.name),
+                page.say(str(stage.line) if stage.line is not None else "-"),
+                *(page.say(figures.get(name, "-")) for name in names),
+                page.verdict(stage.verdict) if stage.reached else page.say("not reached", "dim"),
+            ]
         )
-    return table
+    page.table(("stage", "line", *titles, "verdict"), rows, right=("line", *titles))
 
 
 def _wants_words(row: Row) -> bool:
