@@ -29,6 +29,7 @@ from ci_budget.core.history.overview import Overview, build_overview, wanted_run
 from ci_budget.core.history.trend import DAY, ImageTrend, Lookups, image_trends
 from ci_budget.core.render.trend_json import render_trend_json
 from ci_budget.core.render.trend_markdown import render_trend_markdown
+from ci_budget.core.text.plain_text import plain_lines
 from ci_budget.edges.files.report_files import RELEASE_NAME, find_reports, read_release, read_report
 from ci_budget.edges.github import read_context
 from ci_budget.edges.history.address import Address, history_address, kept_by_root
@@ -54,6 +55,8 @@ def run_report(options: ReportOptions, now: datetime | None = None) -> int:
     with open_history(address, repository, write=False) as history:
         overview = _overview(history, address, repository, options, int((now or datetime.now(UTC)).timestamp()))
         views = _views(history, overview) if options.html is not None else {}
+    if url is None and not options.imports:  # nobody named it, and nothing has said it yet
+        click.echo(plain_lines(f"ci-budget: from the history {address.shown}"), err=True)
     if options.html is not None:
         from ci_budget.core.render.html.nightly import render_nightly  # slow to load
 

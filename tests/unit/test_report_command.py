@@ -235,3 +235,10 @@ def test_the_last_build_is_kept_with_its_timeline(report: Callable[..., tuple[st
     assert (view.started, view.ceiling, len(view.timeline), view.steps[0].line) == (
         "2026-03-10T02:00:00Z", 5 * GB, 51, 2,
     )  # fmt: skip
+
+
+def test_the_history_that_is_taken_is_named(report: Callable[..., tuple[str, str]], place: Path) -> None:
+    report(imports=(place / "nights",))
+    history = place / "ci-budget-state" / "history.sqlite"
+    assert report()[1] == f"ci-budget: from the history {history}\n"
+    assert report(history=f"sqlite:///{history}")[1] == "", "it was named"
