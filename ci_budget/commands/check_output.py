@@ -17,10 +17,10 @@ from ci_budget.core.render.json_text import render_json
 from ci_budget.core.render.markdown import render_markdown
 from ci_budget.core.render.text import render_text
 from ci_budget.edges.build_log import BuildLog, FolderBuildLog, GroupedBuildLog, TeeBuildLog
+from ci_budget.edges.files.output_file import write_output_file
 from ci_budget.edges.files.report_files import ReportFolder
 from ci_budget.edges.progress import Progress
 from ci_budget.edges.reading_progress import is_live
-from ci_budget.errors import UnmeasuredError
 
 
 def new_progress(options: CheckOptions) -> Progress:
@@ -67,11 +67,7 @@ def deliver(report: Report, folder: ReportFolder, options: CheckOptions, views: 
     if options.output is None:
         click.echo(output, nl=False, color=True if _wants_colour(options, tty) else None)
         return
-    try:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(output, encoding="utf-8")
-    except OSError as error:
-        raise UnmeasuredError(f"cannot write {options.output}: {error.strerror}") from error
+    write_output_file(options.output, output)
 
 
 def _wants_colour(options: CheckOptions, tty: bool) -> bool:

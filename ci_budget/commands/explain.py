@@ -16,9 +16,10 @@ from ci_budget.core.render.explanation import (
     render_explanation_markdown,
     render_explanation_text,
 )
+from ci_budget.edges.files.output_file import write_output_file
 from ci_budget.edges.layers.reading_ahead import ReadingAhead
 from ci_budget.edges.reading_progress import ReadingProgress, is_live
-from ci_budget.errors import ExitCode, UnmeasuredError
+from ci_budget.errors import ExitCode
 
 
 def run_explain(options: ExplainOptions, ahead: ReadingAhead) -> int:
@@ -43,11 +44,7 @@ def write_output(text: str, options: ExplainOptions) -> None:
     if options.output is None:
         click.echo(text, nl=False, color=True if _colour(options) else None)
         return
-    try:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UnmeasuredError(f"cannot write {options.output}: {error.strerror}") from error
+    write_output_file(options.output, text)
 
 
 def _render(found: ExplainedImage, options: ExplainOptions) -> str:

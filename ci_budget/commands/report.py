@@ -30,6 +30,7 @@ from ci_budget.core.history.trend import DAY, ImageTrend, Lookups, image_trends
 from ci_budget.core.render.trend_json import render_trend_json
 from ci_budget.core.render.trend_markdown import render_trend_markdown
 from ci_budget.core.text.plain_text import plain_lines
+from ci_budget.edges.files.output_file import write_output_file
 from ci_budget.edges.files.report_files import RELEASE_NAME, find_reports, read_release, read_report
 from ci_budget.edges.github import read_context
 from ci_budget.edges.history.address import Address, history_address, kept_by_root
@@ -60,11 +61,11 @@ def run_report(options: ReportOptions, now: datetime | None = None) -> int:
     if options.html is not None:
         from ci_budget.core.render.html.nightly import render_nightly  # slow to load
 
-        _write(options.html, render_nightly(overview, views))
+        write_output_file(options.html, render_nightly(overview, views))
         click.echo(f"HTML: {options.html}", err=True)
     text = render_trend_json(overview) if options.format == "json" else render_trend_markdown(overview)
     if options.output is not None:
-        _write(options.output, text)
+        write_output_file(options.output, text)
     else:
         click.echo(text, nl=False)
     return ExitCode.OK
@@ -139,11 +140,3 @@ def _nothing(history: History, address: Address, repository: str, options: Repor
         f"the history {address.shown} has no run{of}{only} in the last {options.days} days",
         mend=f"Give more --days, or record runs with `ci-budget check`.{elsewhere}",
     )
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UnmeasuredError(f"cannot write {path}: {error.strerror}") from error
