@@ -85,6 +85,32 @@ def test_a_changed_text_reaches_what_follows(folder: Path, old: str, new: str, r
     assert {line for (stage, line) in before if before[stage, line] != after[stage, line]} == reached
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reached"),
+    [
+        ("FROM python:3.11 AS", "FROM --platform=linux/arm64 python:3.11 AS", {1, 2, 3, 4, 7, 9, 10, 11}),
+        ("FROM python:3.11-slim", "FROM --platform=linux/arm64 python:3.11-slim", {5, 6, 7, 8, 9, 10, 11}),
+    ],
+)
+def test_the_platform_of_a_from_reaches_what_follows(folder: Path, old: str, new: str, reached: set[int]) -> None:
+    """By its key alone: the same image for another platform is another image."""
+    before, after = keys(folder), keys(folder, DOCKERFILE.replace(old, new))
+    assert {line for (stage, line) in before if before[stage, line] != after[stage, line]} == reached
+    platforms = (DOCKERFILE.replace(old, new), DOCKERFILE.replace(old, new.replace("arm64", "riscv64")))
+    found = [key_record(folder, text, int(min(reached))) for text in platforms]
+    assert found[0] != found[1]
+
+
+def key_record(folder: Path, text: str, line: int) -> str | None:
+    """The key of what the instruction there has of its own."""
+    parsed = parse_dockerfile(text.encode(), "Dockerfile")
+    plan = plan_stages(parsed, target=None, build_args={}, platform="linux/amd64", build_contexts=())
+    measure = measure_context(folder, IgnoreRules())
+    inputs = Inputs(measure=measure, contents=hash_contents(folder, measure) or {}, arguments={})
+    found = key_instructions(describe_instructions(parsed), parsed, plan, inputs)
+    return next(one.own_sha256 for one in found if one.line == line)
+
+
 def test_an_argument_reaches_where_it_is_declared(folder: Path) -> None:
     before, after = keys(folder, arguments={"COMMIT": "a"}), keys(folder, arguments={"COMMIT": "b"})
     assert {line for (stage, line) in before if before[stage, line] != after[stage, line]} == {10, 11}

@@ -78,6 +78,12 @@ def test_one_from_scratch() -> None:
     assert kept({0: stage(7, steps=("COPY a /",), inherited=0)}, text) == {1: 0, 2: 7}
 
 
+def test_what_a_stage_only_copies_from_is_not_below_it() -> None:
+    text = "FROM debian AS tools\nRUN one\nFROM scratch AS app\nCOPY --from=tools /x /\n"
+    built = {1: stage(7, steps=("COPY /x /",), inherited=0)}
+    assert kept(built, text) == {1: None, 2: None, 3: 0, 4: 7}
+
+
 def test_a_trigger_stands_at_its_from_with_what_the_image_brought() -> None:
     """The FROM of a stage with triggers keeps what these wrote."""
     text = "FROM debian AS base\nONBUILD RUN made\nFROM base AS app\nCOPY two /\n"

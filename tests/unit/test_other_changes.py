@@ -133,7 +133,7 @@ class TestIgnored:
         assert len(self.record([f"p{number}" for number in range(500)]).ignored or ()) == 500
         assert self.record([f"p{number}" for number in range(501)]).ignored is None
         assert self.record(["p" * 1000]).ignored == ["p" * 1000]
-        assert self.record(["p" * 1001]).ignored is None
+        assert self.record(["p" * 1001, "a"]).ignored is None
 
     def test_whether_they_hide_a_path(self) -> None:
         record = self.record(["a", "!a/b"])
