@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ci_budget.core.context.measured import ContextMeasure
 from ci_budget.core.dockerfile.instructions import MAX_BYTES, Dockerfile, parse_dockerfile
-from ci_budget.core.findings.ignore_lines import ContextUse
+from ci_budget.core.findings.context_use import ContextUse, read_sweeping
 from ci_budget.core.stages.plan import ContextSource
 from ci_budget.core.stages.planning import plan_stages
 from ci_budget.edges.files.config_file import read_bounded
-from ci_budget.edges.files.context_files import find_ignore_file
+from ci_budget.edges.files.context_files import find_ignore_file, read_ignore_rules
 from ci_budget.edges.files.context_texts import read_program_texts
 from ci_budget.edges.files.dockerfile_search import find_dockerfiles
 from ci_budget.errors import ConfigError
@@ -43,11 +43,14 @@ def read_context_use(shared: SharedContext, measure: ContextMeasure, *, shown: s
     alone = own is not None and own.name == f"{shared.dockerfile.name}.dockerignore"
     sources: list[ContextSource] = []
     commands: list[str] = []
+    sweeping: list[str] = []
     needed = {shared.dockerfile} | ({own} if own is not None else set())
     try:
         for path, parsed in _dockerfiles(shared, alone=alone):
             needed.add(path)
-            sources += _sources(parsed, shared)
+            here = list(_sources(parsed, shared))
+            sources += here
+            sweeping += read_sweeping(parsed, here)
             commands += [
                 one.original
                 for stage in parsed.stages
@@ -65,6 +68,8 @@ def read_context_use(shared: SharedContext, measure: ContextMeasure, *, shown: s
             path.relative_to(shared.context).as_posix() for path in needed if path.is_relative_to(shared.context)
         ),
         ignore_file=shown,
+        sweeping=tuple(dict.fromkeys(sweeping)),
+        kept=read_ignore_rules(shared.context, shared.dockerfile),
     )
     return replace(use, texts=read_program_texts(shared.context, measure)) if use.sweeps else use
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ci_budget.commands.context_use import SharedContext, read_context_use
 from ci_budget.commands.preparation import PreparedImage
 from ci_budget.core.findings.all_rules import find_all
-from ci_budget.core.findings.ignore_lines import ContextUse
+from ci_budget.core.findings.context_use import ContextUse
 from ci_budget.core.findings.rule import Evidence
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.layers.model import ImageLayers

@@ -10,7 +10,7 @@ from typing import Any
 from ci_budget.core.context.measured import ContextFolder, ContextMeasure
 from ci_budget.core.dockerfile.instructions import parse_dockerfile
 from ci_budget.core.findings.all_rules import find_all
-from ci_budget.core.findings.ignore_lines import ContextUse
+from ci_budget.core.findings.context_use import ContextUse, read_sweeping
 from ci_budget.core.findings.rule import Evidence
 from ci_budget.core.layers.model import Entry, HistoryStep, ImageLayers, Kind, Layer, path_key
 from ci_budget.core.layers.waste import measure_waste
@@ -79,7 +79,8 @@ def context(
         for one in stage.instructions
         if one.command in ("run", "cmd", "entrypoint")
     )
-    given: dict[str, Any] = {"texts": texts or {}, "commands": commands} | changes
+    sweeping = tuple(read_sweeping(parsed, sources))
+    given: dict[str, Any] = {"texts": texts or {}, "commands": commands, "sweeping": sweeping} | changes
     return ContextUse(measure=measure(files), sources=tuple(dict.fromkeys(sources)), **given)
 
 

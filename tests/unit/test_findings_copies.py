@@ -130,9 +130,9 @@ def test_what_is_deleted_of_the_contexts_copy_is_left_out_of_it() -> None:
     [
         ("COPY --from=b /out /opt/app", "RUN strip /opt/app/bin/y", "Change them before they are copied: do what "
          "line 5 does to them at the end of the RUN of line 2 in stage b, where the first is /out/bin/y."),
-        ("COPY out /opt/app", "RUN strip /opt/app/bin/y", "Change them before they are copied: put line 4 and line 5 "
-         "into a stage of their own (FROM debian:12 AS prepared), and take over what they leave: COPY --from=prepared "
-         "/opt/app/bin/y /opt/app/bin/y"),
+        ("COPY out /opt/app", "RUN strip /opt/app/bin/y", "Where line 5 makes them anew, name them in the ignore file: "
+         "out/bin/y. Else change them before they are copied: put line 4 and line 5 into a stage of their own (FROM "
+         "debian:12 AS prepared), and take over what they leave: COPY --from=prepared /opt/app/bin/y /opt/app/bin/y"),
         ("COPY y /opt/app/bin/y", "COPY z /opt/app/bin/y", "Copy them once: take line 4 out, since line 5 brings all "
          "of it anew."),
         ("RUN npm ci", "COPY . /opt/app/", "Keep one of the two: name bin/y in the ignore file, or do not write them "

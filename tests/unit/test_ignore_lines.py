@@ -93,6 +93,75 @@ def test_the_line_for_byte_code_would_take_a_folder_of_that_ending_along() -> No
     assert patterns("COPY . .", "x.pyc", "a/y.pyc/z/app.py", "a/n.md") == ["x.pyc"]
 
 
+MADE = ("node_modules/a.js", "web/node_modules/b.js", "target/debug/x", "Cargo.toml", "dist/app.js", "package.json",
+        "web/x.js", "app.egg-info/PKG-INFO", ".venv/bin/python", ".DS_Store", "a/target/x",
+        "src/dist/y.js")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "lines"),
+    [
+        ("COPY . .", []),
+        ("COPY . .\nRUN npm ci", ["**/node_modules"]),
+        ("COPY package.json .\nRUN yarn && ls\nCOPY . .", ["**/node_modules"]),
+        ("COPY . .\nRUN yarn build", ["dist"]),
+        ("COPY . .\nRUN npm ci && npm run build", ["**/node_modules", "dist"]),
+        ("COPY . .\nRUN cargo build && cp target/debug/app /app", ["target"]),
+        ("COPY . .\nRUN pip install .", ["app.egg-info"]),
+        ("COPY . .\nCOPY web/node_modules web/node_modules\nRUN npm ci", ["node_modules"]),
+        ("COPY . .\nCOPY target/debug/x /x\nRUN cargo build", []),
+        ("COPY . .\nRUN npm ci\nFROM x\nCOPY . .", []),  # the second takes them along as they are
+        ("COPY . .\nRUN npm ci\nFROM x\nCOPY web .", ["node_modules"]),
+        ("COPY . .\nFROM x\nRUN npm ci", []),
+        ("COPY . .\nRUN npm install -g pnpm && node x", ["**/node_modules"]),
+    ],
+)
+def test_what_the_build_makes_anew(dockerfile: str, lines: list[str]) -> None:
+    found = patterns(dockerfile, *MADE)
+    assert sorted(line for line in found if line not in ("**/.venv", "**/.DS_Store")) == sorted(lines)
+    assert {"**/.venv", "**/.DS_Store"} <= set(found)
+
+
+def test_a_stage_that_another_starts_from_counts_with_it() -> None:
+    text = "FROM x AS below\nCOPY . .\nFROM below\nRUN npm ci\n"
+    assert "**/node_modules" in [line.pattern for line in propose_lines(context(text, dict.fromkeys(MADE, 1000)))]
+    text = "FROM x AS deps\nRUN npm ci\nFROM x\nCOPY . .\nCOPY --from=deps /app/node_modules node_modules\n"
+    assert "**/node_modules" in [line.pattern for line in propose_lines(context(text, dict.fromkeys(MADE, 1000)))]
+
+
+@pytest.mark.parametrize(
+    ("kept", "gone"),
+    [
+        ("!docs", ["docs"]),
+        ("docs\n!docs/api", ["docs"]),
+        ("!**/*.md", ["docs", "notes"]),
+        ("*\n!app", []),
+        ("!app/__pycache__/*.pyc", ["**/__pycache__"]),
+        ("!tests/*", ["tests"]),
+        ("!other", []),
+    ],
+)
+def test_what_the_ignore_file_keeps_on_purpose_stays(kept: str, gone: list[str]) -> None:
+    given = context(
+        "FROM x\nCOPY . .\n",
+        dict.fromkeys(TREE, 1000),
+        texts={"app/main.py": READS},
+        kept=IgnoreRules.parse(kept.encode()),
+    )
+    lines = [line.pattern for line in propose_lines(given)]
+    assert sorted(line for line in lines if line != "docs/guide.md") == sorted(but(*gone))
+    rules = IgnoreRules.parse("\n".join(lines).encode())
+    assert "docs" not in gone or not rules.ignores("docs/api/index.md")
+
+
+def test_fixing_keeps_what_a_later_line_takes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path)
+    (tmp_path / "ci-budget.yml").write_text(CONFIG)
+    (tmp_path / "Dockerfile").write_text("FROM x\nCOPY . .\n")
+    (tmp_path / ".dockerignore").write_bytes(b".git\nnotes\n**/__pycache__\ntests\ndocs\n!docs/api")
+    assert fixed(tmp_path, monkeypatch).startswith(".dockerignore: no line is lacking;")
+
+
 def test_an_environment_counts_where_nothing_names_it() -> None:
     files = ("env/pyvenv.cfg", "env/lib/x.py", "app.py")
     assert patterns("COPY . .", *files) == ["env"]

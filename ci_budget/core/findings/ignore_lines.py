@@ -1,67 +1,31 @@
 """Which lines an ignore file lacks: what a build is sent and never needs.
 
 Never proposed is what a COPY, ADD or bind mount names, nor what a command of the Dockerfile mentions. `COPY . .` names
-nothing: of what only that takes along, proposed are histories, caches, tests and documents.
+nothing: of what only that takes along, proposed are histories, caches, tests, documents, and what every stage that
+takes it along makes anew (`node_modules` beside an `npm ci`). What the ignore file keeps by a `!` stays.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from ci_budget.core.context.measured import ContextMeasure
 from ci_budget.core.context.sources import Choice, select_sources
-from ci_budget.core.stages.plan import ContextSource
+from ci_budget.core.findings.context_use import ContextUse, takes_all
+from ci_budget.core.findings.spare_names import ANYWHERE, AT_TOP, FILES, REMADE, RUNNERS, VERSIONED, Remade
 
 MOST_LINES = 100
+_MODULES = "node_modules"  # in one folder and another of a project
+_LITTER = ".DS_Store"
 _MOST_DOCUMENTS = 200  # folders whose names are looked for in every text
 
-_ANYWHERE = {
-    ".git": "history", ".hg": "history", ".svn": "history",
-    "__pycache__": "caches", ".pytest_cache": "caches", ".mypy_cache": "caches", ".ruff_cache": "caches",
-    ".hypothesis": "caches", ".tox": "caches", ".nox": "caches", ".eggs": "caches", ".ipynb_checkpoints": "caches",
-    "htmlcov": "caches", ".gradle": "caches", ".terraform": "caches", ".parcel-cache": "caches", ".turbo": "caches",
-    ".idea": "editors", ".vscode": "editors", ".github": "editors", ".gitlab": "editors", ".devcontainer": "editors",
-}  # fmt: skip
-_AT_TOP = {"tests": "tests", "test": "tests", "__tests__": "tests", "docs": "docs", "doc": "docs"}
-_FILES = ((".pyc", "**/*.pyc", "caches"), (".pyo", "**/*.pyo", "caches"))
-_RUNNERS = {
-    "tests": re.compile(r"\b(?:py\.?test|tox|nox|unittest|ctest|jest|npm (?:run )?test|make (?:check|test)|go test)\b"),
-    "docs": re.compile(r"\b(?:mkdocs|sphinx-build|sphinx|docusaurus|make (?:docs|html))\b"),
-    "history": re.compile(r"\bgit (?:describe|log|rev-parse|rev-list|status|submodule|show)\b"),
-}
-_VERSIONED = re.compile(
-    r"setuptools[-_]scm|hatch[-_]vcs|versioneer|versioningit|dunamai|dynamic-versioning|pbr\b|\.git\b"
-)
 _DOCUMENTS = re.compile(r"\.(?:md|rst|adoc|csv|tsv|pdf|ipynb|log|odt|docx?|xlsx?|pptx?|drawio|puml)$", re.IGNORECASE)
 _SPECIAL = re.compile(r"([\\*?\[\]])")
 _COMMENT = b"# what no build needs (ci-budget explain --fix-ignore)"
 _ORDER = ("history", "caches", "editors", "tests", "docs", "documents", "unused")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContextUse:
-    """A measured context, and everything that may use it.
-
-    `sources`: of every stage of every Dockerfile that shares the ignore file. `commands`: the texts of their RUN, CMD
-    and the like. `texts`: program texts of the context by path, None where there are too many to read. `needed`:
-    Dockerfiles and ignore files, relative to the context. `ignore_file`: its path as a person names it.
-    """
-
-    measure: ContextMeasure
-    sources: tuple[ContextSource, ...]
-    commands: tuple[str, ...] = ()
-    texts: Mapping[str, str] | None = field(default_factory=dict)
-    needed: frozenset[str] = frozenset()
-    ignore_file: str = ".dockerignore"
-
-    @property
-    def sweeps(self) -> tuple[ContextSource, ...]:
-        """The sources that take all of the context along."""
-        return tuple(source for source in self.sources if _takes_all(source))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +81,7 @@ class _Sorter:
 
     def __init__(self, use: ContextUse) -> None:
         self._use = use
-        named = [source for source in use.sources if not _takes_all(source)]
+        named = [source for source in use.sources if not takes_all(source)]
         self._named = select_sources(use.measure, named)
         self._all = select_sources(use.measure, use.sources)
         self._sweeping = bool(use.sweeps)
@@ -125,14 +89,17 @@ class _Sorter:
         found = (path for path, _ in use.measure.listing() if path.rpartition("/")[2] == "pyvenv.cfg")
         self._environments = {path.rpartition("/")[0] for path in islice(found, _MOST_DOCUMENTS)}
         self._mentions: dict[tuple[str, str], bool] = {}
+        self._remade: dict[str, bool] = {}
+        self._kept: set[str] = set()
+        self._names = {folder.path: frozenset(folder.names) for folder in use.measure.folders if use.sweeping}
+        self._exceptions = [one.test for one in use.kept.patterns if one.exception and one.test is not None]
+        self._named_folders: set[str] = set()  # folders that hold something that is named, or kept on purpose
+        for source in named:
+            self._named_folders.update(_folders(f"{source.path.rstrip('/')}/."))
         self._documents = frozenset[str]()
         if self._sweeping:
             self._documents = self._document_folders()
-        self._busy: set[str] = set()  # folders that hold something that is used
-        self._named_folders: set[str] = set()  # and those that hold something that is named
-        for source in named:
-            self._named_folders.update(_folders(f"{source.path.rstrip('/')}/."))
-        self._busy |= self._named_folders
+        self._busy = set(self._named_folders)  # folders that hold something that is used
 
     def spare(self) -> Iterator[tuple[str, int, str]]:
         """Path, bytes and why of each file that no build needs."""
@@ -161,28 +128,61 @@ class _Sorter:
         """Why a file that no source names is not wanted, whoever takes it along."""
         *folders, name = path.split("/")
         for depth, folder in enumerate(folders):
-            why = _ANYWHERE.get(folder) or (_AT_TOP.get(folder) if depth == 0 else None)
+            here = "/".join(folders[: depth + 1])
+            why = ANYWHERE.get(folder) or (AT_TOP.get(folder) if depth == 0 else None)
             if why is not None and not self._is_mentioned(folder, why):
-                return why
-            if "/".join(folders[: depth + 1]) in self._environments and not self._is_mentioned(folder, "caches"):
-                return "caches"
-        alike = _ANYWHERE.get(name)  # a file: the line that keeps such folders out takes it along
+                return self._unless_kept(path, depth, why)
+            if here in self._environments and not self._is_mentioned(folder, "caches"):
+                return self._unless_kept(path, depth, "caches")
+            if self._is_remade(here):
+                return self._unless_kept(path, depth, "caches")
+        alike = ANYWHERE.get(name)  # a file: the line that keeps such folders out takes it along
         if alike is not None and not self._is_mentioned(name, alike):
-            return alike
+            return self._unless_kept(path, len(folders), alike)
         if folders and folders[0] in self._documents:
-            return "documents"
-        return next((why for suffix, _, why in _FILES if name.endswith(suffix)), None)
+            return self._unless_kept(path, 0, "documents")
+        why = next((why for suffix, _, why in FILES if name.endswith(suffix)), None)
+        return self._unless_kept(path, len(folders), why)
+
+    def _unless_kept(self, path: str, depth: int, why: str | None) -> str | None:
+        """The reason, where the ignore file does not keep the folder at that depth, or what of it is above the file."""
+        if why is None or not self._exceptions:
+            return why
+        parts = path.split("/")
+        above = ["/".join(parts[:count]) for count in range(depth + 1, len(parts) + 1)]
+        if not any(test.whole(one) for test in self._exceptions for one in above):
+            return why
+        self._named_folders.update(_folders(path))  # as if a COPY named it
+        self._kept.add(path)
+        return None
+
+    def _is_remade(self, folder: str) -> bool:
+        """Whether every stage that takes a folder along makes it anew."""
+        above, _, name = folder.rpartition("/")
+        if folder not in self._remade:
+            self._remade[folder] = any(
+                one.folder.fullmatch(name) and self._makes(one) and self._lies_beside(above, one) for one in REMADE
+            )
+        return self._remade[folder]
+
+    def _makes(self, one: Remade) -> bool:
+        texts = self._use.sweeping
+        return bool(texts) and all(one.makes.search(text) for text in texts)
+
+    def _lies_beside(self, above: str, one: Remade) -> bool:
+        names = self._names.get(above, frozenset())
+        return not one.beside or any(name in names for name in one.beside)
 
     def _is_mentioned(self, name: str, why: str) -> bool:
         """Whether a command of the Dockerfile speaks of a folder, or runs what usually reads it."""
         key = (name, why)
         if key not in self._mentions:
-            runner = _RUNNERS.get(why)
+            runner = RUNNERS.get(why)
             named = re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", self._texts) is not None
             found = named or (runner is not None and runner.search(self._texts) is not None)
             if why == "history" and not found:
                 texts = self._use.texts
-                found = texts is None or any(_VERSIONED.search(text) for path, text in texts.items() if "/" not in path)
+                found = texts is None or any(VERSIONED.search(text) for path, text in texts.items() if "/" not in path)
             self._mentions[key] = found
         return self._mentions[key]
 
@@ -196,7 +196,7 @@ class _Sorter:
             top, inside, _ = path.partition("/")
             if inside and self._ballast(path) is None:  # what goes anyway makes no folder less of documents
                 plain[top] = plain.get(top, True) and _DOCUMENTS.search(path) is not None
-        found = [top for top, only in plain.items() if only and top not in _AT_TOP and top not in _ANYWHERE]
+        found = [top for top, only in plain.items() if only and top not in AT_TOP and top not in ANYWHERE]
         found = found[:_MOST_DOCUMENTS]
         return frozenset(
             top
@@ -212,40 +212,40 @@ class _Sorter:
             return _escaped(_highest(path, self._busy))
         for depth, folder in enumerate(folders):
             here = "/".join(folders[: depth + 1])
-            if _ANYWHERE.get(folder) == why:
+            if ANYWHERE.get(folder) == why:
                 spread = folder in self._named_last
                 if here in self._named_folders:
                     return _escaped(_highest(path, self._named_folders))
                 return _escaped(here) if spread or (depth == 0 and why == "history") else f"**/{folder}"
-            if here in self._environments and why == "caches":
+            if why == "caches" and (here in self._environments or self._is_remade(here)):
+                if folder == _MODULES and folder not in self._named_last:
+                    return f"**/{folder}"
                 return _escaped(_highest(path, self._named_folders) if here in self._named_folders else here)
-            if depth == 0 and (_AT_TOP.get(folder) == why or why == "documents"):
+            if depth == 0 and (AT_TOP.get(folder) == why or why == "documents"):
                 return _escaped(_highest(path, self._named_folders))
-        suffix = next(((end, line) for end, line, _ in _FILES if name.endswith(end)), None)
+        if name == _LITTER and name not in self._named_last:
+            return f"**/{name}"
+        suffix = next(((end, line) for end, line, _ in FILES if name.endswith(end)), None)
         return suffix[1] if suffix is not None and suffix[0] not in self._named_suffixes else _escaped(path)
 
     @cached_property
     def _named_last(self) -> frozenset[str]:
         """The last part of every folder that holds something named, and of a named file that is called like a folder of
-        `_ANYWHERE`; asked for when all files are sorted."""
-        files = (path for path, _ in self._use.measure.listing() if path.rpartition("/")[2] in _ANYWHERE)
-        named = (path for path in files if self._named.has(path))
+        `ANYWHERE`; asked for when all files are sorted."""
+        files = (path for path, _ in self._use.measure.listing() if path.rpartition("/")[2] in (*ANYWHERE, _MODULES))
+        named = (path for path in files if self._named.has(path) or path in self._kept)
         return frozenset(path.rpartition("/")[2] for path in (*self._named_folders, *named))
 
     @cached_property
     def _named_suffixes(self) -> frozenset[str]:
-        """The endings of `_FILES` that a named file has, or any folder: patterns match folders too."""
-        ends = tuple(end for end, _, _ in _FILES)
+        """The endings of `FILES` that a named file has, or any folder: patterns match folders too."""
+        ends = tuple(end for end, _, _ in FILES)
         files = (path for path, _ in self._use.measure.listing() if path.endswith(ends))
-        named = [path for path in files if self._named.has(path)]
+        named = [path for path in files if self._named.has(path) or path in self._kept]
         folders = {
             part for folder in self._use.measure.folders for part in folder.path.split("/") if part.endswith(ends)
         }
         return frozenset(f".{path.rpartition('.')[2]}" for path in (*named, *folders))
-
-
-def _takes_all(source: ContextSource) -> bool:
-    return source.path in (".", "*", "**") or (source.parents and source.text.rstrip("/") in ("", ".", "/.", "*"))
 
 
 def _applies(choice: Choice, name: str) -> bool:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
 from ci_budget.core.dockerfile.instructions import Dockerfile, Instruction
-from ci_budget.core.findings.ignore_lines import ContextUse
+from ci_budget.core.findings.context_use import ContextUse
 from ci_budget.core.findings.names import RuleName
 from ci_budget.core.inventory.explanation import readable_command
 from ci_budget.core.inventory.model import Inventory

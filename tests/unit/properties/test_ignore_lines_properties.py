@@ -21,6 +21,14 @@ NAMES = st.sampled_from(
         "x.pyc",
         "y.md",
         "pyvenv.cfg",
+        "node_modules",
+        "target",
+        "Cargo.toml",
+        "dist",
+        "package.json",
+        "z.egg-info",
+        ".venv",
+        ".DS_Store",
         "a*",
         "[b]",
         "!c",
@@ -36,11 +44,14 @@ TREES = st.lists(PATHS, min_size=1, max_size=14, unique=True).map(
 SOURCES = st.one_of(PATHS, st.sampled_from([".", "*", "a", "*.md", "tests/*", "?", "docs/**"]))
 
 
-@given(tree=TREES, sources=st.lists(SOURCES, min_size=1, max_size=4), exclude=st.none() | NAMES)
-def test_nothing_that_is_named_goes(tree: list[str], sources: list[str], exclude: str | None) -> None:
+RUNS = st.sampled_from(["", "RUN npm ci && npm run build && cargo build && pip install .\n"])
+
+
+@given(tree=TREES, sources=st.lists(SOURCES, min_size=1, max_size=4), exclude=st.none() | NAMES, run=RUNS)
+def test_nothing_that_is_named_goes(tree: list[str], sources: list[str], exclude: str | None, run: str) -> None:
     words = ", ".join(f'"{source}"' for source in [*sources, "/x/"])
     flag = f"--exclude={exclude} " if exclude and exclude.isalpha() else ""
-    dockerfile = f"FROM scratch\nCOPY {flag}[{words}]\n"
+    dockerfile = f"FROM scratch\nCOPY {flag}[{words}]\n{run}"
     use = context(dockerfile, dict.fromkeys(tree, 100))
     lines = propose_lines(use)
     rules = IgnoreRules.parse(add_lines(b"", lines))

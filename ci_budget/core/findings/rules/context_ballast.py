@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from ci_budget.core.findings.ignore_lines import propose_lines
-from ci_budget.core.findings.rule import Evidence, Rule, weigh
+from ci_budget.core.findings.rule import LEAST, Evidence, Rule, weigh
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.plain_text import one_line
 from ci_budget.core.text.units import format_size
@@ -33,7 +33,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
     mine = next((source for source in sweeps if source in plan.context_sources), None)
     yield Finding(
         rule=RULE.name,
-        severity=weigh(size, use.measure.size),
+        severity=weigh(size, use.measure.size) if size >= LEAST else "note",  # most of a small context is little
         bytes=size,
         stage=mine.stage if mine is not None else None,
         file=plan.file if mine is not None else use.ignore_file,

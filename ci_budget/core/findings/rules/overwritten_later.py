@@ -53,8 +53,11 @@ def _mend(evidence: Evidence, found: Rewritten, own: Sequence[Place], place: Pla
     below = read_copy(evidence, copied[0])
     if below is not None and below.stage is not None:
         return f"Change them before they are copied: do what {at} does to them at the end of {_maker(found, below)}."
+    sources = [below.source_of(item.path) if below is not None else None for item in found.items]
+    known = [source.removeprefix("./") for source in sources if source is not None]
+    anew = f"Where {at} makes them anew, name them in the ignore file: {name_some(known)}. Else c" if known else "C"
     return (
-        f"Change them before they are copied: put {name_lines(copied)} and {at} into a stage of their own "
+        f"{anew}hange them before they are copied: put {name_lines(copied)} and {at} into a stage of their own "
         f"(FROM {evidence.base} AS prepared), and take over what they leave: COPY --from=prepared "
         f"/{found.items[0].path} /{found.items[0].path}"
     )
