@@ -248,7 +248,7 @@ CASES: dict[str, Callable[[], Evidence]] = {
     "context": ballast,
     "context, files no COPY uses": lambda: ballast("FROM debian:12\nCOPY app pyproject.toml /app/\n"),
     "steps": lambda: evidence(
-        "FROM debian:12\nRUN one\nRUN --network=none two\nRUN rm /opt/data\n",
+        "FROM debian:12\nRUN one\nRUN two\nRUN rm /opt/data\n",
         {2: BIG, 3: {"opt/more": MB}, 4: {"opt/data": None}},
     ),
     "base": lambda: evidence(
@@ -380,6 +380,50 @@ OTHER_CACHES = {
 }
 
 
+HEX = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("manager", "folder", "path"),
+    [
+        ("pip", "x/pip", "http/0/a/1/b/2/0a1b2"),
+        ("pip", "srv/pc", "wheels/0a/1b/2c/3d4e5f/x-1-py3-none-any.whl"),
+        ("poetry", "x/pypoetry/cache", "repositories/PyPI/_http/0/a/1/x"),
+        ("poetry", "home/app/xdg/pypoetry/artifacts", f"0a/1b/2c/{HEX[:58]}/x.whl"),
+        ("poetry", "srv/pc", f"artifacts/0a/1b/2c/{HEX[:58]}/x.whl"),
+        ("pnpm", "srv/store", "v10/files/0a/x"),
+        ("pnpm", "home/app/.local/share/pnpm/store", "v3/files/0a/x"),
+        ("yarn", "srv/yc", "v6/npm-lodash-4.17.21-0a-integrity/node_modules/lodash/x.js"),
+        ("yarn", "usr/local/share/.cache/yarn", "v6/x"),
+        ("go", "srv/gc", f"0a/{HEX}-d"),
+        ("go", "srv/mods", "golang.org/x/text@v0.3.7/x.go"),
+        ("go", "srv/mods", "cache/download/golang.org/x/text/@v/v0.3.7.zip"),
+        ("cargo", "srv/ch/registry", "cache/index.crates.io-6f17d22bba15001f/x.crate"),
+        ("uv", "home/app/.cache/uv", "x"),
+        ("npm", "srv/nc", "_cacache/x"),
+    ],
+)
+def test_caches_in_other_places(manager: str, folder: str, path: str) -> None:
+    (one,) = found(one_run("x", {f"{folder}/{path}": 9 * MB}))
+    assert one.message == f"{manager} leaves its cache behind `RUN x`: 9.00 MB in /{folder}."
+    assert f"/{folder}" in one.mend or "RUN with: && " in one.mend
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "srv/0a/x.bin",
+        f"srv/blobs/0a/{HEX}",
+        "srv/artifacts/a/b/x",
+        "srv/v1/files/x",
+        "srv/mail/a@b.c/x",
+        "opt/registry/cache/x/y",
+    ],
+)
+def test_no_caches(path: str) -> None:
+    assert found(one_run("x", {path: 9 * MB})) == []
+
+
 @pytest.mark.parametrize("manager", OTHER_CACHES)
 def test_caches_of_other_managers(manager: str) -> None:
     (one,) = found(one_run("x", {OTHER_CACHES[manager]: 9 * MB}))
@@ -485,7 +529,7 @@ def test_silent(name: str) -> None:
     assert [told(finding) for finding in found(SILENT[name]())] == []
 
 
-PARTED = ["USER x", "COPY y z", "ENV a=b", "WORKDIR /x"]
+PARTED = ["USER x", "COPY y z", "ENV a=b", "WORKDIR /x", "ARG a=b", 'SHELL ["/bin/bash", "-c"]', "LABEL a=b"]
 
 
 @pytest.mark.parametrize("between", PARTED)
@@ -495,15 +539,45 @@ def test_steps_with_something_between_stay_apart(between: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "written_out"),
-    [("b 2>&1 && c | d", True), ("b || true", False), ("b; c", False), ("b & c", False), ("b # why", False)],
+    ("step", "mend"),
+    [
+        ("b 2>&1 && c | d", "a && b 2>&1 && c | d && z"),
+        ("b || true", "set -e; (a); (set +e; b || true); (z)"),
+        ("b; c", "set -e; (a); (set +e; b; c); (z)"),
+        ("set -eux; b; c", "set -e; (a); (set -eux; b; c); (z)"),
+        ("x" * 600, f"a && {'x' * 600} && z"),
+    ],
 )
-def test_steps_are_joined_in_writing_only_where_that_changes_nothing(step: str, written_out: bool) -> None:
-    text = f"FROM debian:12\nRUN a\nRUN {step}\nRUN z\n"
+def test_steps_are_joined_so_that_nothing_else_changes(step: str, mend: str) -> None:
+    (finding,) = found(evidence(f"FROM debian:12\nRUN a\nRUN {step}\nRUN z\n", {}), but=("base-not-pinned",))
+    lines = "set -e; (what line 2 runs); (what line 3 runs); (what line 4 runs)"
+    assert finding.mend == f"Join them: RUN {mend if len(mend) < 500 else lines}"
+
+
+CACHE = "--mount=type=cache,target=/root/.cache/pip"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        f"RUN a\nRUN {CACHE} b",  # a would run again whenever b does, without a cache
+        "RUN --network=none a\nRUN b",
+        f"RUN {CACHE} a\nRUN --mount=type=bind,target=/x {CACHE} b",
+        "RUN <<EOF\na\nEOF\nRUN b",
+        'RUN ["a"]\nRUN b',
+        "RUN a # why\nRUN b",
+        "RUN a &\nRUN b",
+        'SHELL ["powershell", "-Command"]\nRUN a\nRUN b',
+    ],
+)
+def test_steps_that_are_better_apart(steps: str) -> None:
+    assert found(evidence(f"FROM debian:12\n{steps}\n", {}), but=("base-not-pinned",)) == []
+
+
+def test_steps_with_the_same_mounts_are_joined_with_them() -> None:
+    text = f"FROM debian:12\nRUN x\nRUN {CACHE} a\nRUN {CACHE} b\n"
     (finding,) = found(evidence(text, {}), but=("base-not-pinned",))
-    assert (finding.mend == f"Join them: RUN a && {step} && z") is written_out
-    said = "Join them into one RUN: the commands of each in a subshell, `( ... )`, and `&&` between them."
-    assert written_out or finding.mend == said
+    assert (finding.line, finding.mend) == (3, f"Join them: RUN {CACHE} a && b")
 
 
 @pytest.mark.parametrize("step", ["cd /src && make", "make && cd /x && make", "export A=1 && make", "A=1 && make $A"])

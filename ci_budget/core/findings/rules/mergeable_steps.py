@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from ci_budget.core.dockerfile.instructions import Instruction
 from ci_budget.core.findings.rule import Evidence, Place, Rule, make_finding
 from ci_budget.core.records.report import Finding
-from ci_budget.core.text.plain_text import one_line, shorten
+from ci_budget.core.text.plain_text import one_line
 from ci_budget.core.text.units import format_size
 
-_LONGEST_MEND = 400
-_MORE_THAN_AND = re.compile(r"\|\||;|#|(?<![&>])&(?![&>])")  # `&&` would bind another way, or stand in a comment
+_LONGEST_MEND = 600
+_MORE_THAN_AND = re.compile(r"\|\||;")  # `&&` would bind another way
+# a comment would swallow what is joined behind it, a program in the background would go on
+_ALONE = re.compile(r"(?:^|\s)#|(?<![&>])&(?![&>0-9])")
+_STOPS = re.compile(r"(?:^|[;&]\s*)set\s+(?:-[a-z]*e|-o\s+errexit)")
+_SHELLS = re.compile(r"(?:.*/)?(?:ba|da|a|z|k|mk)?sh")
 
 # what a shell does to itself ended with its RUN
 _LASTING = re.compile(
@@ -48,17 +52,26 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _neighbours(instructions: Sequence[Instruction]) -> Iterator[Sequence[Instruction]]:
-    """Two or more RUN in a row; any other instruction between them parts them."""
+    """Two or more RUN in a row that one could be: any other instruction between them parts them, and so do other
+    flags. A cache that is mounted for one step is there for that step to be run again without the others."""
     row: list[Instruction] = []
+    can = True
     for instruction in instructions:
-        if instruction.command == "run":
+        if instruction.command == "shell":
+            can = bool(instruction.arguments) and _SHELLS.fullmatch(instruction.arguments[0]) is not None
+        joins = can and instruction.command == "run" and _can_be_joined(instruction)
+        if row and not (joins and set(instruction.flags) == set(row[0].flags)):
+            if len(row) > 1:
+                yield row
+            row = []
+        if joins:
             row.append(instruction)
-            continue
-        if len(row) > 1:
-            yield row
-        row = []
     if len(row) > 1:
         yield row
+
+
+def _can_be_joined(step: Instruction) -> bool:
+    return not (step.heredocs or step.is_json or _ALONE.search(" ".join(step.arguments)))
 
 
 def _layers_by_place(evidence: Evidence) -> dict[tuple[str | None, int | None], int]:
@@ -74,12 +87,22 @@ def _lost_between(evidence: Evidence, layers: set[int]) -> int | None:
 
 
 def _joined(steps: Sequence[Instruction]) -> str:
-    if any(step.heredocs or step.is_json or _MORE_THAN_AND.search(" ".join(step.arguments)) for step in steps):
-        return "Join them into one RUN: the commands of each in a subshell, `( ... )`, and `&&` between them."
-    flags = dict.fromkeys(flag for step in steps for flag in step.flags)
-    texts = (one_line(" ".join(" ".join(step.arguments).split())) for step in steps)
-    commands = " && ".join(f"({text})" if _LASTING.search(text) else text for text in texts)
-    return shorten(f"Join them: RUN {' '.join([*flags, commands])}", _LONGEST_MEND)
+    flags = list(steps[0].flags)
+    texts = [one_line(" ".join(" ".join(step.arguments).split())) for step in steps]
+    if any(_MORE_THAN_AND.search(text) for text in texts):
+        # within `a && b` a shell does not stop at what fails in a, whatever a sets
+        each = (
+            f"({text})" if not _MORE_THAN_AND.search(text) or _STOPS.search(text) else f"(set +e; {text})"
+            for text in texts
+        )
+        commands = f"set -e; {'; '.join(each)}"
+    else:
+        commands = " && ".join(f"({text})" if _LASTING.search(text) else text for text in texts)
+    joined = f"Join them: RUN {' '.join([*flags, commands])}"
+    if len(joined) <= _LONGEST_MEND:
+        return joined
+    lines = "; ".join(f"(what line {step.line} runs)" for step in steps)
+    return f"Join them: RUN {' '.join([*flags, 'set -e; '])}{lines}"
 
 
 RULE = Rule(name="mergeable-steps", find=_find)

@@ -1,7 +1,8 @@
 """Caches that package managers keep for a next run, which an image never has.
 
-A cache in its usual place is known by its path, one moved elsewhere (`PIP_CACHE_DIR`, `UV_CACHE_DIR`) by how its
-folders are laid out. A file that is linked to from outside of the cache, as uv and pnpm install, would stay without it.
+A cache in its usual place is known by its path, one moved elsewhere (`PIP_CACHE_DIR`, `XDG_CACHE_HOME`, a store of
+pnpm's) by how its folders are laid out. Its folder is what to remove: a manager's own command would not find that one.
+A file that is linked to from outside of the cache, as uv and pnpm install, would stay without it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _REMOVE = "End this RUN with: && rm -rf {paths}"
 _CACHES: Sequence[_Cache] = (
     _cache(
         "pip",
-        rf"(?:^|/)\.cache/pip/|(?:^|/)(?=http-v2/{_HEX}/{_HEX}/{_HEX}/{_HEX}/{_HEX}/)",
+        rf"(?:^|/)\.cache/pip/|(?:^|/)(?=http(?:-v2)?/{_HEX}/{_HEX}/{_HEX}/{_HEX}/{_HEX}/|wheels/{_HEX}{{2}}/{_HEX}{{2}}/{_HEX}{{2}}/{_HEX}+/)",
         f"Install with `pip install --no-cache-dir`, or m{_MOUNT}",
     ),
     _cache(
@@ -58,16 +59,25 @@ _CACHES: Sequence[_Cache] = (
     _cache(
         "npm",
         r"(?:^|/)\.npm/(?=_(?:logs|npx)/)|(?:^|/)(?=_cacache/)",
-        f"End this RUN with: && npm cache clean --force; or m{_MOUNT}",
+        f"{_REMOVE}; or m{_MOUNT}",
     ),
-    _cache("yarn", r"(?:^|/)\.cache/yarn/|(?:^|/)\.yarn/(?:berry/)?cache/", "End this RUN with: && yarn cache clean"),
+    _cache(
+        "yarn",
+        r"(?:^|/)\.cache/yarn/|(?:^|/)\.yarn/(?:berry/)?cache/|(?:^|/)(?=v[0-9]+/npm-[^/]+-integrity/)",
+        f"{_REMOVE}; or m{_MOUNT}",
+    ),
     _cache(
         "pnpm",
-        r"(?:^|/)(?:pnpm/store|\.pnpm-store)/",
-        f"End this RUN with: && pnpm store prune; or m{_MOUNT}",
+        rf"(?:^|/)(?:pnpm/store|\.pnpm-store)/|(?:^|/)(?=v[0-9]+/files/{_HEX}{{2}}/)",
+        f"{_REMOVE}; or m{_MOUNT}",
     ),
     # beside them lie virtual environments, which are no cache
-    _cache("poetry", r"(?:^|/)\.cache/pypoetry/(?:artifacts|cache)/", _REMOVE),
+    _cache(
+        "poetry",
+        rf"(?:^|/)pypoetry/(?:artifacts|cache)/"
+        rf"|(?:^|/)(?=artifacts/{_HEX}{{2}}/{_HEX}{{2}}/{_HEX}{{2}}/{_HEX}{{50,}}/|cache/repositories/[^/]+/(?:_http/|{_HEX}))",
+        _REMOVE,
+    ),
     _cache("apk", r"^var/cache/apk/|^etc/apk/cache/", "Install with `apk add --no-cache`, and leave `apk update` out."),
     _cache(
         "dnf",
@@ -80,10 +90,17 @@ _CACHES: Sequence[_Cache] = (
     ),
     _cache(
         "cargo",
-        r"(?:^|/)\.?cargo/registry/(?=(?:cache|src|index)/)|(?:^|/)\.?cargo/git/(?=(?:db|checkouts)/)",
+        r"(?:^|/)\.?cargo/registry/(?=(?:cache|src|index)/)|(?:^|/)\.?cargo/git/(?=(?:db|checkouts)/)"
+        rf"|(?:^|/)registry/(?=(?:cache|src|index)/(?:index\.crates\.io|github\.com)-{_HEX}{{16}}/)",
         f"M{_MOUNT}",
     ),
-    _cache("go", r"(?:^|/)\.cache/go-build/|(?:^|/)go/pkg/mod/", f"M{_MOUNT}"),
+    _cache(
+        "go",
+        r"(?:^|/)\.cache/go-build/|(?:^|/)go-build/|(?:^|/)go/pkg/mod/"
+        r"|(?:^|/)(?=(?:cache/download/)?(?:[a-z0-9-]+\.)+[a-z]+/(?:[^/@]+/)*(?:[^/@]+@v[0-9]|@v/)"
+        rf"|{_HEX}{{2}}/{_HEX}{{64}}-[ad]$)",
+        f"M{_MOUNT}",
+    ),
     _cache(
         "composer",
         r"(?:^|/)\.composer/cache/|(?:^|/)\.cache/composer/",
@@ -105,6 +122,7 @@ _CACHES: Sequence[_Cache] = (
     _cache("ccache", r"(?:^|/)(?:\.ccache|\.cache/s?ccache)/", f"M{_MOUNT}"),
     _cache("the CUDA driver", r"(?:^|/)\.nv/ComputeCache/", _REMOVE),
 )
+_GO_BUILD = re.compile(rf"(?:^|/){_HEX}{{2}}/$")
 # all at once, tried only where a name begins: there are ten thousand folders
 _LIKELY = re.compile(f"(?<![^/])(?:{'|'.join(cache.path.pattern.replace('(?:^|/)', '') for cache in _CACHES)})")
 
@@ -122,8 +140,9 @@ def within_cache(path: str) -> bool:
 def _find(evidence: Evidence) -> Iterator[Finding]:
     held: dict[str, list[OwnFile]] = {}
     for folder in evidence.folders:
-        if _LIKELY.search(folder):
-            cache = next(cache for cache in _CACHES if cache.path.search(folder))
+        sample = _sample(evidence, folder)
+        if _LIKELY.search(sample):
+            cache = next(cache for cache in _CACHES if cache.path.search(sample))
             if _runs_from_cache(evidence, folder):
                 continue
             held.setdefault(cache.manager, []).extend(evidence.in_folder(folder))
@@ -141,6 +160,12 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
                 message=f"{cache.manager} leaves its cache behind {place.step}: {where}.",
                 mend=_mend(evidence, cache, place, folders, owner=_owner(evidence, group)),
             )
+
+
+def _sample(evidence: Evidence, folder: str) -> str:
+    """What tells of a folder whether it is a cache's: its path, or, where Go's cache may be, that of a file in it."""
+    files = evidence.in_folder(folder) if _GO_BUILD.search(folder) else ()
+    return files[0].path if files else folder
 
 
 def _runs_from_cache(evidence: Evidence, folder: str) -> bool:
