@@ -469,6 +469,38 @@ def test_what_is_linked_to_from_outside_of_a_cache_stays_without_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("step", "more", "came", "mend"),
+    [
+        ("RUN huggingface-cli download x --local-dir /m", 0, "fetched in the build", "take line 2 out"),
+        ("RUN pip install x && wget -O /m/a.onnx URL", 9, "fetched in the build", "take the download out of line 2"),
+        ("ADD https://x.org/a.onnx /m/", 0, "fetched in the build", "take line 2 out"),
+        ("ADD --chmod=644 https://x.org/a.onnx /m/", 0, "fetched in the build", "take line 2 out"),
+        ('ADD ["https://x.org/a.onnx", "/m/"]', 0, "fetched in the build", "take line 2 out"),
+        ("COPY a.onnx /m/", 0, "copied into the image", "take line 2 out"),
+        ("COPY . /m", 9, "copied into the image", "name a.onnx in the ignore file"),
+        ("COPY --from=x:1 /x /m", 9, "copied into the image", "leave them out of what line 2 copies"),
+    ],
+)
+def test_how_weights_came_and_what_to_do_about_the_step(step: str, more: int, came: str, mend: str) -> None:
+    given = evidence(f"FROM debian:12\n{step}\n", {2: {"m/a.onnx": 9 * MB, "m/other": more * MB}})
+    (one,) = found(given)
+    assert f"Model weights are {came}: 9.00 MB by " in one.message
+    assert one.mend == (
+        f"Fetch them at run time onto a volume instead: {mend}, declare VOLUME /m, and download there when the "
+        "container first starts."
+    )
+
+
+def test_temporary_files_of_a_systems_packages_and_of_a_step_that_failed_are_no_advice() -> None:
+    step = "apt-get update && apt-get install -y gcc && pip install x"
+    assert found(peak(step, temporary=390 * MB)) == []
+    assert [one.rule for one in found(peak(step, temporary=410 * MB))] == ["temporary-peak"]
+    given = peak("pip install x", temporary=410 * MB)
+    failed = given.report.model_copy(update={"exit_code": 4})
+    assert found(replace(given, report=failed)) == []
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "models/net.keras",
@@ -600,6 +632,12 @@ def test_a_stage_below_the_target_counts() -> None:
 
 def test_a_pinned_base_an_unreached_one_and_a_stage_are_silent() -> None:
     digest = "a" * 64
+    for pinned in (
+        f"ARG D=sha256:{digest}\nFROM debian@${{D}}\n",
+        f"ARG B=x:1@sha256:{digest}\nFROM $B\n",
+        "FROM scratch\n",
+    ):
+        assert found(evidence(pinned, {}), but=()) == []
     text = f"FROM alpine AS unused\nFROM debian@sha256:{digest} AS used\nFROM used\n"
     assert found(evidence(text, {}), but=()) == []
 
@@ -639,6 +677,26 @@ def test_an_ignored_rule(until: date | None, rules: list[str], notes: list[str])
     )
     assert [finding.rule for finding in given.findings] == rules
     assert [note for note in given.notes if "base-not" not in note] == notes
+
+
+def test_of_two_entries_the_one_that_still_holds_counts() -> None:
+    entries = [entry("apt-leftovers", date(2026, 2, 28)), entry("apt-leftovers")]
+    for order in (entries, entries[::-1]):
+        given = find_all(one_run("x", LISTS), ignored=[*order, entry("base-not-pinned")], today=TODAY)
+        assert given.findings == ()
+        assert [note for note in given.notes if "base-not" not in note] == [
+            "1 finding of apt-leftovers ignored: it is cached"
+        ]
+
+
+def test_a_reason_with_line_breaks_makes_no_lines() -> None:
+    nasty = [
+        one.model_copy(update={"reason": "a\n::error::b"})
+        for one in (entry("apt-leftovers"), entry("bytecode", date(2020, 1, 1)))
+    ]
+    notes = find_all(one_run("x", LISTS), ignored=nasty, today=TODAY).notes
+    assert len(notes) == 2
+    assert all("a\\n::error::b" in note for note in notes)
 
 
 def test_an_ignored_rule_that_finds_nothing_says_nothing() -> None:

@@ -27,6 +27,7 @@ from ci_budget.core.findings.rules import (
     venv_copy,
 )
 from ci_budget.core.records.report import Finding
+from ci_budget.core.text.plain_text import one_line
 
 if TYPE_CHECKING:
     from ci_budget.core.config.model import IgnoredFinding
@@ -64,16 +65,13 @@ def find_all(evidence: Evidence, *, ignored: Sequence[IgnoredFinding] = (), toda
     """What every rule finds. An ignored rule's findings are left out and counted in a note, with the reason; one whose
     last day is over no longer ignores, and the note says so. Raises ConfigError for an `--exclude` that the engine
     refuses."""
-    notes: list[str] = []
-    silent: dict[str, IgnoredFinding] = {}
-    for entry in ignored:
-        if entry.until is not None and entry.until < today:
-            notes.append(
-                f"findings of {entry.rule} were ignored until {entry.until.isoformat()} ({entry.reason}); "
-                "that day is over, so they are shown again"
-            )
-        else:
-            silent[entry.rule] = entry
+    silent = {entry.rule: entry for entry in ignored if entry.until is None or entry.until >= today}
+    notes = [
+        f"findings of {entry.rule} were ignored until {entry.until.isoformat()} ({one_line(entry.reason)}); "
+        "that day is over, so they are shown again"
+        for entry in ignored
+        if entry.until is not None and entry.rule not in silent
+    ]
     found: list[Finding] = []
     for rule in ALL:
         here = list(rule.find(evidence))
@@ -83,6 +81,6 @@ def find_all(evidence: Evidence, *, ignored: Sequence[IgnoredFinding] = (), toda
         elif here:
             until = f" until {entry_for.until.isoformat()}" if entry_for.until is not None else ""
             count = f"{len(here)} finding{'s' if len(here) > 1 else ''}"
-            notes.append(f"{count} of {rule.name} ignored{until}: {entry_for.reason}")
+            notes.append(f"{count} of {rule.name} ignored{until}: {one_line(entry_for.reason)}")
     found.sort(key=lambda finding: -(finding.bytes if finding.bytes is not None else -1))
     return Found(findings=tuple(found), notes=tuple(notes))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ci_budget.core.findings.rule import Evidence, OwnFile, Rule, by_layer, make_finding, name_some
+from ci_budget.core.findings.copies import name_line, read_copy
+from ci_budget.core.findings.rule import Evidence, OwnFile, Place, Rule, by_layer, make_finding, name_some
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
 
 _MOST_FOLDERS = 4
+_NEARLY_ALL_OF = 20  # nineteen of twenty parts
+_FETCHES = re.compile(r"ADD\s(?:--\S+\s+|\[\s*\")*(?:https?|git|ssh)://", re.IGNORECASE)
 _WEIGHTS = frozenset((
     "safetensors", "gguf", "ggml", "ckpt", "pth", "pt", "onnx", "tflite", "nemo", "engine", "keras", "joblib",
     "pdparams", "pdiparams", "caffemodel", "mlmodel", "llamafile", "ptl",
@@ -52,9 +55,22 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
             place,
             size=group.size,
             message=f"Model weights {came}: {format_size(group.size)} by {place.step}: {names}.",
-            mend="Fetch them at run time onto a volume instead: take this step out, declare "
-            f"VOLUME {volumes}, and download there when the container first starts.",
+            mend=f"Fetch them at run time onto a volume instead: {_without(evidence, place, here, group.size)}, "
+            f"declare VOLUME {volumes}, and download there when the container first starts.",
         )
+
+
+def _without(evidence: Evidence, place: Place, files: Sequence[OwnFile], size: int) -> str:
+    """What to do about the step: it may bring more than weights."""
+    if size * _NEARLY_ALL_OF >= evidence.layer_size(files[0].layer) * (_NEARLY_ALL_OF - 1):
+        return f"take {name_line(place)} out"
+    copy = read_copy(evidence, place)
+    if copy is None:
+        return f"take the download out of {name_line(place)}"
+    sources = [copy.source_of(file.path) for file in files]
+    if copy.origin is None and None not in sources:
+        return f"name {name_some([source.removeprefix('./') for source in sources if source])} in the ignore file"
+    return f"leave them out of what {name_line(place)} copies"
 
 
 def _is_weights(path: str) -> bool:
@@ -68,7 +84,8 @@ def _is_weights(path: str) -> bool:
 
 
 def _copies(command: str) -> bool:
-    return command.upper().startswith(("COPY", "ADD"))
+    """Whether files of the context, of a stage or an image are copied; ADD of a URL fetches them."""
+    return command.upper().startswith(("COPY", "ADD")) and _FETCHES.match(command) is None
 
 
 RULE = Rule(name="model-weights", find=_find)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ci_budget.core.findings.rule import LEAST, Evidence, Place, Rule, make_finding, shell_text
 from ci_budget.core.records.report import Finding, StepReport
 from ci_budget.core.text.units import format_size
+from ci_budget.errors import ExitCode
 
 _SHARE = 10  # a tenth of the peak; below it hardly anything can be won
 _MENDS = (
@@ -34,6 +35,8 @@ _TAKES_AWAY = re.compile(
     r"\b(?:apt(?:-get)?|dnf|yum|microdnf)\b[^;&|]*\b(?:purge|remove|autoremove)\b|\bapk\b[^;&|]*\bdel\b"
 )
 _SYSTEM = re.compile(r"\b(?:apt(?:-get)?|dnf|yum|microdnf|apk)\b")
+_OF_A_SYSTEMS = 400_000_000
+"""Bytes below which they may all be a system's package manager's: its lists, their index, and its archives."""
 _ELSE = "Work in parts and remove the files of each part before the next begins, or stream instead of storing."
 
 
@@ -45,8 +48,8 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
     top = max(report.timeline, key=lambda point: point.used)
     running = [report.steps[index] for index in top.steps if index < len(report.steps)]
     step = max(running, key=lambda step: step.start_ms, default=None)
-    if step is None or step.line is None or step.added is None:
-        return
+    if step is None or step.line is None or step.added is None or report.exit_code == ExitCode.BUILD:
+        return  # what a step leaves that fails is given back for that alone
     before = max((point for point in report.timeline if point.t_ms <= step.start_ms), key=lambda point: point.t_ms,
                  default=report.timeline[0])  # fmt: skip
     given_back = top.used - (before.used + step.added)
@@ -55,7 +58,7 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
     place = _place(evidence, step)
     text = shell_text(evidence.instruction(place))
     mend = next((mend for pattern, mend in _MENDS if pattern.search(text)), None)
-    if _TAKES_AWAY.search(text) or (mend is None and _SYSTEM.search(text)):
+    if _TAKES_AWAY.search(text) or (_SYSTEM.search(text) and (mend is None or given_back < _OF_A_SYSTEMS)):
         return
     yield make_finding(
         evidence,
