@@ -38,6 +38,9 @@ _COMPILERS_OWN = re.compile(
     r"lib(?:[atul]san|hwasan|ubsan|itm|cc1|isl|mpc|mpfr|binutils|ctf|gprofng|sframe|jansson|llvm|clang|perl|gdbm|dpkg"
     r"|js-|file-|algorithm-|fakeroot|std-rust)[a-z0-9.+-]*|lib[a-z0-9.+-]*-(?:dev|perl|bin|doc|data|common)"
 )
+# what compilers bring that their programs are linked with
+_COMPILED_WITH = re.compile(r"lib(?:gomp|atomic|quadmath|gfortran|stdc\+\+|gcc-s|gcc)[0-9]*")
+_THEIR_DEV = re.compile(r"(?:lib(?:c6?|stdc\+\+|gcc)|linux-libc|linux-headers|musl|python3?)[0-9.-]*-dev(?:el)?")
 _MOST_KEPT = 40
 
 
@@ -103,7 +106,7 @@ def _removal(evidence: Evidence, layer: int, command: str) -> str:
         words = [word for found in installs.finditer(command) for word in found[1].split()]
         tools = [name for word in words if _TOOLS.fullmatch(name := re.split(r"[=:<>~]", word)[0])]
         if tools:
-            kept = _libraries(evidence, layer, set(words))
+            kept = _libraries(evidence, layer, {re.split(r"[=:<>~]", word)[0] for word in words})
             keep = f"{keeps} {' '.join(kept)} && " if kept else ""
             emptied = " && rm -rf /var/cache/apt/*" if removes.startswith("apt-get") else ""  # it fills its cache again
             return f": && {keep}{removes} {' '.join(dict.fromkeys(tools))}{emptied}"
@@ -118,6 +121,7 @@ def _deletion(paths: ToolPaths, layer: int, tools: Sequence[OwnFile]) -> str:
 
 def _libraries(evidence: Evidence, layer: int, named: set[str]) -> list[str]:
     """The libraries that came with the build tools and that a program may have been linked with: they would go too."""
+    more = any(word.endswith(("-dev", "-devel")) and not _THEIR_DEV.fullmatch(word) for word in named)
     packages = evidence.inventory.packages if evidence.inventory is not None else ()
     found = [
         one.name
@@ -127,6 +131,7 @@ def _libraries(evidence: Evidence, layer: int, named: set[str]) -> list[str]:
         and one.name.startswith("lib")
         and not _COMPILERS_OWN.fullmatch(one.name)
         and one.name not in named
+        and (more or _COMPILED_WITH.fullmatch(one.name))
     ]
     return sorted(set(found)) if len(found) <= _MOST_KEPT else []
 
