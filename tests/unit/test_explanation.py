@@ -161,3 +161,22 @@ def test_commands_as_a_person_reads_them() -> None:
             "RUN |1 A=b /bin/sh -c make # buildkit",
         )
     ] == ["RUN pip install x", "RUN apt-get update", 'CMD ["bash"]', "COPY a b", "RUN make"]
+
+
+def test_no_figure_and_no_path_is_cut_for_a_long_name() -> None:
+    """A cut `60.0 MB` would be 60.0, or 6."""
+    name = "a-very-long-name-of-a-stage-of-a-service-in-a-large-repository"
+    inventory = sample()
+    steps = [step.model_copy(update={"stage": name}) if step.stage else step for step in inventory.steps]
+    inventory = inventory.model_copy(update={"steps": steps})
+    for width in (60, 80, 100):
+        lines = render_explanation_text(explain_inventory("web", inventory), report(), width=width).splitlines()
+        assert max(map(len, lines)) <= width
+        text = "\n".join(lines)
+        for title, start in (
+            ("Steps by size", "60.0 MB   60 %"), ("Paths by size", "60.0 MB  "), ("Packages by size", "50.0 MB  pip  "),
+            ("Wasted by size", "4.00 MB      1"),
+        ):  # fmt: skip
+            (section,) = [part for part in text.split("\n\n") if part.startswith(title)]
+            assert any(line.strip().startswith(start) for line in section.splitlines()), section
+            assert section.count("-") >= name.count("-"), "the whole name"

@@ -59,13 +59,10 @@ def render_explanation_text(
         console.print()
         say(one.title, "bold")
         table = Table(box=None, show_header=True, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-        for index, column in enumerate(one.columns):
-            last = index == len(one.columns) - 1
+        for column in one.columns:
+            figure = column.endswith(">")  # a cut one would be another
             table.add_column(
-                column.removesuffix(">"),
-                justify="right" if column.endswith(">") else "left",
-                no_wrap=not last,
-                overflow="fold",
+                column.removesuffix(">"), justify="right" if figure else "left", no_wrap=figure, overflow="fold"
             )
         for row in one.rows:
             table.add_row(*(Text(escape_terminal(cell, ascii_only=ascii_only)) for cell in row))
