@@ -119,6 +119,19 @@ CASES: dict[str, tuple[ImageReport, str | None]] = {
         ),
         "peak_disk +20.0 MB: the build context, whose copy counts in it, is 19.0 MB larger: +19.0 MB raw (new)",
     ),
+    "the peak, by a step and the context's copy of what it copied": (
+        image(
+            peak_disk={**metric(20 * MB), "composition": {
+                "bases": 0, "kept_layers": 60 * MB, "cache_mounts": 0, "context_copy": 30 * MB, "temporary": 10 * MB,
+            }},
+            context_size={**metric(10 * MB), "message": "much; what changed: +10.0 MB raw (new)"},
+        ).model_copy(update={"steps": [
+            StepReport(name="[b 2/2] COPY a b", stage="b", line=3, start_ms=0, end_ms=9, located_by="provenance",
+                       added=12 * MB)
+        ]}),
+        "peak_disk +20.0 MB: `COPY a b` in Dockerfile:3 keeps 12.0 MB; "
+        "the build context, whose copy counts in it, is 10.0 MB larger: +10.0 MB raw (new)",
+    ),
     "a context that the peak has no copy of": (
         image(
             peak_disk={**metric(20 * MB), "composition": {
@@ -312,7 +325,6 @@ COPIED = "+20.0 MB /opt/x (new, this change, line 9, by line 5 of builder)"
             contributor(line=9).model_copy(
                 update={"gone": Cause(stage="app", line=None, command="ENV", change="gone", after=7)}
             ),
-            "an ENV behind Dockerfile:7 (stage app) is gone: "
             "+20.0 MB /opt/x (new, this change, line 9, after an ENV behind line 7 of app went)",
         ),
     ],

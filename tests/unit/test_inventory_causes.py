@@ -43,7 +43,7 @@ class Side:
     base: str = "sha256:one"
 
     def inventory(self, folder: Path) -> Inventory:
-        folder.mkdir()
+        folder.mkdir(parents=True)
         for name, content in self.files.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(content)
@@ -258,6 +258,27 @@ class TestWhichStageWasWhich:
         after = Side(text=text.replace("RUN lib", "RUN more"), kept={1: 50, 2: 1, 3: 12, 4: 14})
         assert told(folder, Side(text=before, kept={1: 50, 2: 1, 3: 3, 5: 5}), after, line=6)[0] == (
             NINE_MORE.format("3 (stage builder)")
+        )
+
+    def test_a_new_one_that_a_copy_takes_from_now(self, folder: Path) -> None:
+        text = BUILDER.replace("RUN make", "RUN lib\nRUN make") + "COPY --from=builder /lib /lib\n"
+        before = Side(text=text, kept={1: 50, 2: 1, 3: 3, 4: 5})
+        after = "FROM debian AS deps\nRUN more\n" + text.replace("RUN lib\n", "").replace("=builder /lib", "=deps /lib")
+        for kept, cause in (({1: 50, 2: 12, 3: 50, 4: 1, 5: 5, 8: 12}, True), ({1: 50, 2: 12, 8: 20}, False)):
+            found = behind(folder / str(cause), before, Side(text=after, kept=kept), line=8).cause
+            assert (found is not None) is cause
+            if found:
+                assert (
+                    tell_cause(found, "Dockerfile") == "the RUN in Dockerfile:2 (stage deps) is new and keeps 12.0 MB"
+                )
+
+    def test_two_with_little_in_common_are_two(self, folder: Path) -> None:
+        one = "FROM debian AS lint\nWORKDIR /app\nRUN one\nRUN two\nRUN three\nRUN four\n"
+        two = "FROM debian AS docs\nWORKDIR /app\nRUN a\nRUN b\nRUN c\nRUN d\n"
+        before = Side(text=f"{one}FROM debian\nCOPY --from=lint /r /r\n", kept={6: 1})
+        after = Side(text=f"{two}FROM debian\nRUN other\nRUN more\nCOPY --from=docs /d /d\n", kept={6: 10, 10: 10})
+        assert told(folder, before, after, line=10, delta=10)[0] == (
+            "the RUN in Dockerfile:6 (stage docs) is new and keeps 10.0 MB"
         )
 
     def test_a_name_alone_is_no_change(self, folder: Path) -> None:

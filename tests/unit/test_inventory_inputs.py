@@ -201,6 +201,18 @@ class TestBareHashes:
         assert self.bare(folder, text) != self.bare(folder, text.replace("make", "other"))
         assert self.bare(folder, text) != self.bare(folder, text.replace("debian AS", "alpine AS"))
 
+    @pytest.mark.parametrize(
+        ("one", "other", "same"),
+        [
+            ("RUN make  all", "RUN make \\\n  all", True),
+            ("RUN echo 'a  b'", "RUN echo 'a b'", False),
+            ("RUN <<E\na  b\nE", "RUN <<E\na b\nE", False),
+        ],
+    )
+    def test_spacing_where_it_means_nothing(self, folder: Path, one: str, other: str, same: bool) -> None:
+        sides = [self.bare(folder, f"FROM debian\n{text}\n") for text in (one, other)]
+        assert (sides[0] == sides[1]) is same
+
     @pytest.mark.parametrize("file", ["Dockerfile", ".dockerignore"])
     def test_the_dockerfile_where_a_folder_takes_it_along(self, folder: Path, file: str) -> None:
         texts = ["FROM debian\nCOPY . /app\nRUN make\n", f"FROM debian\nCOPY src {file} /app/\nRUN make\n"]

@@ -69,7 +69,7 @@ class Causes:
         alike = [one for one in grown if _is_alike(one.delta, delta)]
         alike = alike or [one for one in grown if delta * whole > 0 and _is_alike(one.delta, whole)]
         if move.changed:  # it may take more, or other files, than before
-            alike = [one for one in alike if one.changed and not one.vanished]
+            alike = [one for one in alike if one.changed and not one.vanished] or _made_all(upstream, brought)
             return Behind(cause=alike[0].tell(alike[0].delta)) if len(alike) == 1 else Behind()
         if len(alike) > 1 and any(_is_alike(one, whole) for one in others):
             return Behind(changed_line=None if self._drifted_bases else self._line(changed))  # one each, or one for all
@@ -176,6 +176,12 @@ class Causes:
                 for one in pair_instructions(*sides)
             ]
         return self._moves[stage.line]
+
+
+def _made_all(upstream: Sequence[Move], brought: InstructionRecord) -> list[Move]:
+    """The new ones that keep as much as a COPY or mount brought of them."""
+    lone = [one for one in upstream if one.old is None and one.delta and _is_alike(one.delta, brought.kept or 0)]
+    return [one for one in lone if one.new is not None and one.new.command != "FROM"]
 
 
 def _lone_gone(changed: Sequence[Move]) -> Cause | None:

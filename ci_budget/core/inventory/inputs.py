@@ -39,6 +39,7 @@ _WORD = re.compile(r"\w+")
 COPIES = frozenset({"add", "copy"})
 _SEEN_BY_COPIES = frozenset({"arg", "env", "workdir"})
 _NAMED_STAGE = re.compile(r"\bfrom=[\"']?[\w.-]+[\"']?")
+_QUOTE = re.compile(r"[\"'\\]")
 _PATTERN = re.compile(r"[*?\[\\]")
 
 
@@ -121,15 +122,19 @@ def _bare(found: _Pass, place: tuple[str, int]) -> dict[str, str]:
 def _bare_texts(
     dockerfile: Dockerfile, plan: StagePlan, texts: Mapping[tuple[str, int], str]
 ) -> Mapping[tuple[str, int], str]:
-    """The hashes of the texts, those that name a stage of the Dockerfile without its name."""
+    """The hashes of the texts without the names of the Dockerfile's stages, and of how they are spaced where that means
+    nothing."""
     found = dict(texts)
     for stage in plan.order:
         users = {edge.line for edge in stage.edges}
         if stage.line in users:
             found[stage.name, stage.line] = _hash(["from", stage.platform or ""])
         for step in dockerfile.stages[stage.index].instructions:
-            if step.line in users:
-                found[stage.name, step.line] = _hash([_NAMED_STAGE.sub("from=", step.original)])
+            text = _NAMED_STAGE.sub("from=", step.original) if step.line in users else step.original
+            plain = not step.heredocs and not _QUOTE.search(text)
+            bare = " ".join(text.split()) if plain else text
+            if bare != step.original:
+                found[stage.name, step.line] = hashlib.sha256(bare.encode("utf-8", "surrogateescape")).hexdigest()
     return found
 
 

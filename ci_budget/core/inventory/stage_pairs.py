@@ -92,7 +92,8 @@ class StagePairs:
         """Whether it has no twin though one or another of the older stages may be it."""
         if stage.line in self._twins:
             return False
-        return any(one.line not in self._taken and (one.line, stage.line) in self._likeness for one in self.old)
+        free = [one.line for one in self.old if one.line not in self._taken]
+        return any(self._likeness.get((line, stage.line), 0) >= _HALF for line in free)
 
     def whole(self, stage: Stage, *, old: bool = False) -> Records:
         """Its instructions, behind those of the stages below it that the other side does not have."""
@@ -132,9 +133,10 @@ class StagePairs:
                 self._join(*pair)
 
     def _join_alike(self) -> None:
-        """Those that do the same, the most alike first; of several that are as much so, none, or all in their order
-        where they do one and the same."""
-        ranked = sorted(self._likeness, key=lambda pair: (-self._likeness[pair], pair))
+        """Those of which half is the same, the most alike first; of several that are as much so, none, or all in their
+        order where they do one and the same."""
+        alike = [pair for pair, much in self._likeness.items() if much >= _HALF]
+        ranked = sorted(alike, key=lambda pair: (-self._likeness[pair], pair))
         blocked: set[tuple[bool, int]] = set()
         for much, group in groupby(ranked, key=lambda pair: self._likeness[pair]):
             free = [

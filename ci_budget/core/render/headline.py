@@ -24,6 +24,7 @@ _ABOUT: Final = {
 _PEAK_ONLY: Final = ("temporary-peak", "venv-copy")
 _HALF: Final = 2
 _TENTH: Final = 10
+_NEARLY_ALL: Final = 0.9
 _SHOWN: Final = 3
 _LONGEST: Final = 240
 _HALF_A_LINE: Final = 120
@@ -89,7 +90,7 @@ def _reason(image: ImageReport, name: str, metric: Metric) -> str | None:
         contributor = _largest_part(moved, metric.delta)
     if rising:
         finding = _largest(image.findings, name, contributor)
-        if context := _by_context(image, name, metric.delta):
+        if context := _by_context(image, name, metric.delta, _NEARLY_ALL):
             return f"{change}: {context}"
         if finding is not None and _explains(finding, name, metric, contributor):
             return f"{change}: {_first(image, name, metric, contributor, finding)}{_told(finding)}"
@@ -97,7 +98,8 @@ def _reason(image: ImageReport, name: str, metric: Metric) -> str | None:
     if ran and abs(sum(one.delta for one in moved)) * _HALF < metric.delta:  # it is not in the image
         return f"{change}: {ran[0][:1].lower()}{ran[0][1:]}"
     if name == "peak_disk" and contributor is None and (kept := keeping_line(image, metric.delta)):
-        return f"{change}: {kept}"
+        context = _by_context(image, name, metric.delta, 1 / _SHOWN)
+        return f"{change}: {'; '.join(one for one in (kept, context) if one)}"
     if contributor is not None:
         return f"{change}: {_behind(image, contributor)}{_tell_parts(moved, contributor, metric.delta)}"
     told = _what_changed(metric)
@@ -108,16 +110,17 @@ def _what_changed(metric: Metric) -> str:
     return metric.message.partition(WHAT_CHANGED)[2]
 
 
-def _by_context(image: ImageReport, name: str, rise: int) -> str | None:
-    """Of a peak that rose by what the build context grew: what grew in it. The copy that is sent counts in the peak."""
+def _by_context(image: ImageReport, name: str, rise: int, least: float) -> str | None:
+    """Of a peak of which the build context's growth is that part of the rise: what grew in it. The copy that is sent
+    counts in the peak."""
     peak, context = image.metrics.peak_disk, image.metrics.context_size
     parts = peak.composition if peak is not None else None
     grown = (context.delta or 0) if context is not None else 0
     if name != "peak_disk" or context is None or parts is None or parts.context_copy < grown:
         return None
-    told = _what_changed(context)
-    if abs(grown - rise) * _TENTH > rise:
+    if not least * rise <= grown <= (2 - _NEARLY_ALL) * rise:
         return None
+    told = _what_changed(context)
     return f"the build context, whose copy counts in it, is {format_size(grown)} larger{told and f': {told}'}"
 
 
@@ -143,7 +146,7 @@ def _is_more(contributor: Contributor, finding: Finding) -> bool:
 
 def _behind(image: ImageReport, contributor: Contributor | None) -> str:
     """The instruction elsewhere that is behind a contributor, before what it brought; empty where none is known."""
-    cause = (contributor.cause or contributor.gone) if contributor is not None else None
+    cause = contributor.cause if contributor is not None else None
     if cause is None:
         return ""
     place = cause.stage, cause.line
