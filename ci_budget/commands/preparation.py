@@ -13,6 +13,7 @@ from ci_budget.core.config.model import DiskConfig, IgnoredFinding, ImageConfig,
 from ci_budget.core.context.measured import ContextMeasure, referenced_size
 from ci_budget.core.dockerfile.frontend import Frontend, detect_frontend, neutralise, refuse_builtin
 from ci_budget.core.dockerfile.stage_copies import cut_after
+from ci_budget.core.inventory.building import shown_path
 from ci_budget.core.measurement.measured_image import ContextFacts, StageFacts
 from ci_budget.core.stages.plan import PlannedStage, StagePlan
 from ci_budget.core.stages.planning import plan_stages
@@ -124,7 +125,7 @@ def prepared(job: ImageJob, *, platform: str, refreshed: bool) -> Iterator[Prepa
             bases=_bases(plan, image),
             redact=redactor(image, job.folder),
             frontend=None if notes else copies.frontend,
-            notes=tuple(notes),
+            notes=(*notes, *_unsendable(measure)),
         )
 
 
@@ -188,6 +189,16 @@ def _target(stage: PlannedStage, plan: StagePlan, copies: _Copies, dockerfile: P
     if stage.target_name is not None:
         return Target(name=stage.name, index=stage.index, target=stage.target_name, dockerfile=dockerfile)
     return Target(name=stage.name, index=stage.index, target=None, dockerfile=copies.until(stage), alone=alone)
+
+
+def _unsendable(measure: ContextMeasure) -> list[str]:
+    path = measure.undecodable
+    if path is None:
+        return []
+    return [
+        f"names of the context are no UTF-8, such as {shown_path(path)}: a builder that is to send one fails with "
+        "'invalid UTF-8'; rename it, or name it in the ignore file"
+    ]
 
 
 def _bases(plan: StagePlan, image: ImageConfig) -> dict[str, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,3 +65,32 @@ def test_an_empty_secret_has_nothing_to_hide(
 ) -> None:
     monkeypatch.setenv("TOKEN", "")
     assert redactor(ARGUMENT)("all of it") == "all of it"
+
+
+def test_names_that_no_builder_can_send_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    (tmp_path / "app" / "ü").write_text("")
+    (tmp_path / "ci-budget.yml").write_text("version: 1\ndisk: {budget: 1GB}\nimages: {web: {context: app}}\n")
+    monkeypatch.chdir(tmp_path)
+
+    def notes() -> tuple[str, ...]:
+        ((job, _),) = plan_check(CheckOptions(), GitHubContext()).jobs
+        with prepared(job, platform="linux/amd64", refreshed=False) as image:
+            return tuple(image.notes)
+
+    assert notes() == ()
+    told = (
+        r"names of the context are no UTF-8, such as \xff:x: a builder that is to send one fails with 'invalid UTF-8'; "
+        "rename it, or name it in the ignore file"
+    )
+    odd = tmp_path / "app" / os.fsdecode(b"\xff:x")
+    ignore = tmp_path / "app" / ".dockerignore"
+    for make, remove in ((odd.mkdir, odd.rmdir), (lambda: odd.symlink_to("x"), odd.unlink), (odd.touch, odd.unlink)):
+        make()
+        assert notes() == (told,)
+        ignore.write_bytes(b"*:x\n")
+        assert notes() == ()
+        ignore.unlink()
+        remove()

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 from ci_budget.core.context.sources import Choice, select_sources
 from ci_budget.core.stages.plan import ContextSource
@@ -55,10 +56,20 @@ class ContextMeasure:
         for folder in self.folders:
             yield from folder.files()
 
+    @property
+    def undecodable(self) -> str | None:
+        """A path whose bytes are no UTF-8, which builders cannot send; None where all are."""
+        paths = chain((path for path, _ in self.listing()), self.directories, self.links)
+        return next((path for path in paths if not path.isascii() and _has_surrogates(path)), None)
+
     @cached_property
     def largest(self) -> tuple[tuple[str, int], ...]:
         """The ten largest files."""
         return tuple(sorted(self.listing(), key=lambda file: (-file[1], file[0]))[:10])
+
+
+def _has_surrogates(path: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in path)
 
 
 @dataclass(frozen=True, kw_only=True)
