@@ -7,12 +7,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from ci_budget.core.findings.copies import name_line, read_copy
-from ci_budget.core.findings.rule import Evidence, OwnFile, Place, Rule, by_layer, make_finding, name_some
+from ci_budget.core.findings.rule import Evidence, OwnFile, Place, Rule, by_layer, make_finding, name_some, shell_text
+from ci_budget.core.findings.shell import read_commands
+from ci_budget.core.layers.model import Kind
 from ci_budget.core.records.report import Finding
 from ci_budget.core.text.units import format_size
 
 _MOST_FOLDERS = 4
-_NEARLY_ALL_OF = 20  # nineteen of twenty parts
 _FETCHES = re.compile(r"ADD\s(?:--\S+\s+|\[\s*\")*(?:https?|git|ssh)://", re.IGNORECASE)
 _WEIGHTS = frozenset((
     "safetensors", "gguf", "ggml", "ckpt", "pth", "pt", "onnx", "tflite", "nemo", "engine", "keras", "joblib",
@@ -61,12 +62,15 @@ def _find(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _without(evidence: Evidence, place: Place, files: Sequence[OwnFile], size: int) -> str:
-    """What to do about the step: it may bring more than weights."""
-    if size * _NEARLY_ALL_OF >= evidence.layer_size(files[0].layer) * (_NEARLY_ALL_OF - 1):
-        return f"take {name_line(place)} out"
+    """What to do about the step, which may bring more than weights."""
     copy = read_copy(evidence, place)
     if copy is None:
-        return f"take the download out of {name_line(place)}"
+        text = shell_text(evidence.instruction(place))
+        alone = len(read_commands(text)) == 1 and size * 20 >= evidence.layer_size(files[0].layer) * 19
+        return f"take {name_line(place)} out" if alone else f"take the download out of {name_line(place)}"
+    entries = evidence.image.layers[files[0].layer].entries if evidence.image is not None else ()
+    if sum(entry.kind is Kind.FILE for entry in entries) == len(files):
+        return f"take {name_line(place)} out"
     sources = [copy.source_of(file.path) for file in files]
     if copy.origin is None and None not in sources:
         return f"name {name_some([source.removeprefix('./') for source in sources if source])} in the ignore file"

@@ -14,8 +14,9 @@ _SHARE = 10  # a tenth of the peak; below it hardly anything can be won
 _MENDS = (
     (
         re.compile(r"(?<!\buv )\bpip3?\b[^;&|]*\binstall\b"),
-        "pip keeps every wheel until the last one is there. uv unpacks while it downloads: RUN export "
-        "UV_CACHE_DIR=/tmp/uv UV_LINK_MODE=hardlink && uv pip install --system PACKAGES && rm -rf /tmp/uv",
+        "pip keeps every wheel until the last one is there. uv unpacks while it downloads: RUN pip install "
+        "--no-cache-dir uv && export UV_CACHE_DIR=/tmp/uv UV_LINK_MODE=hardlink && uv pip install --system PACKAGES "
+        "&& rm -rf /tmp/uv && pip uninstall -y uv",
     ),
     (
         re.compile(r"\b(?:curl|wget)\b[\s\S]*\b(?:tar|unzip|bsdtar|dpkg)\b"),
