@@ -6,7 +6,7 @@ import pytest
 
 from ci_budget.core.findings.rule import Evidence
 from ci_budget.core.inventory.model import Inventory, SameContent
-from ci_budget.core.layers.model import Entry, ImageLayers, Kind, Layer
+from ci_budget.core.layers.model import Entry, HistoryStep, ImageLayers, Kind, Layer
 from ci_budget.core.layers.waste import measure_waste
 from tests.unit.finding_samples import MB, Written, evidence, found
 
@@ -96,6 +96,28 @@ def test_what_a_run_made_is_changed_there() -> None:
     assert mend_of(text.format(""), layers) == f"{same.format('app:app')}Take line 3 out."
     out = "Take it out of line 3: chown app:app /opt/x && chmod 600 /opt/x"
     assert mend_of(text.format("useradd app && "), layers) == f"{same.format('7:8')}{out}"
+
+
+def test_of_an_image_that_was_not_built_here_the_history_names_the_step() -> None:
+    layers = {2: {"srv/a": PLAIN}, 3: {"srv/a": (0o755, 7, 8)}}
+    given = with_owners(evidence("FROM debian:12\nCOPY a /srv/\nRUN chown 7:8 /srv/a\n", {2: {}, 3: {}}), layers)
+    image = given.image
+    assert image is not None
+    image = ImageLayers(
+        image.image_id, image.layers, tuple(HistoryStep(one.created_by, one.layer) for one in image.history), 1
+    )
+    (one,) = found(Evidence(report=given.report, image=image, waste=given.waste))
+    assert one.mend == (
+        "Give them their owner and mode in `COPY a /srv/`: COPY --chown=USER:GROUP --chmod=MODE SOURCE TARGET. "
+        "Take the change out of `RUN chown 7:8 /srv/a`."
+    )
+
+
+def test_a_stage_is_found_by_its_line_where_two_have_one_name() -> None:
+    text = "FROM debian:12 AS b\nRUN one\nFROM debian:12 AS b\nRUN two\nFROM b\nRUN x\nCOPY --from=b /out /opt/app\n"
+    given = evidence(text, {7: {"opt/app/x.a": 1, "opt/app/site-packages/x.a": 9 * MB}})
+    (one,) = (one for one in found(given) if one.rule == "static-libraries")
+    assert one.mend == "End the RUN of line 4 in stage b with: && find /out/site-packages -name '*.a' -delete"
 
 
 STAGE = "FROM debian:12 AS b\nRUN make out\nRUN other\nFROM debian:12\nCOPY --from=b /out /opt/app\nRUN {}\n"

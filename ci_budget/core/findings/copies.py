@@ -66,7 +66,7 @@ def read_copy(evidence: Evidence, place: Place) -> Copy | None:
     instruction = evidence.instruction(place)
     if instruction is None or instruction.command not in ("copy", "add") or evidence.plan is None:
         return None
-    stage = next(one for one in evidence.plan.stages if one.name == place.stage)
+    stage = next(one for one in evidence.plan.stages if one.line <= instruction.line <= one.end_line)
     source = next(
         (edge.source for edge in stage.edges if edge.kind is EdgeKind.COPY and edge.line == instruction.line), None
     )

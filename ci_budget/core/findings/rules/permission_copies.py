@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ci_budget.core.findings.copies import Copy, name_line, name_lines, name_maker, read_copy
+from ci_budget.core.findings.copies import Copy, is_copy, name_line, name_lines, name_maker, read_copy
 from ci_budget.core.findings.rule import Evidence, Place, Rule, count_files, make_finding, name_some, shell_text
 from ci_budget.core.findings.rules.rewritten import Rewritten, find_rewritten
 from ci_budget.core.findings.shell import Command, name_of, read_commands
@@ -72,7 +72,14 @@ def _mend(evidence: Evidence, found: Rewritten, place: Place) -> str:
         for one in changed
         if one.layer >= inherited and (copy := read_copy(evidence, one.writer)) is not None
     ][:_MOST_COPIES]
-    written = [one for one in changed if one.layer >= inherited and read_copy(evidence, one.writer) is None]
+    unknown = [one for one in changed if one.layer >= inherited and read_copy(evidence, one.writer) is None]
+    copied = [one.writer for one in unknown if is_copy(one.writer)]  # of an image that was not built here
+    if copied:
+        parts.append(
+            f"Give them their owner and mode in {name_lines(copied)}: COPY --chown=USER:GROUP --chmod=MODE SOURCE "
+            "TARGET"
+        )
+    written = [one for one in unknown if not is_copy(one.writer)]
     if written:
         parts.append(_run_mend(evidence, written, commands, found.hid))
     return f"{'; '.join(parts)}. {_take_out(evidence, place, commands)}"
