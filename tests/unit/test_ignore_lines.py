@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,17 @@ def test_fixing_keeps_what_a_later_line_takes_back(tmp_path: Path, monkeypatch: 
     (tmp_path / "Dockerfile").write_text("FROM x\nCOPY . .\n")
     (tmp_path / ".dockerignore").write_bytes(b".git\nnotes\n**/__pycache__\ntests\ndocs\n!docs/api")
     assert fixed(tmp_path, monkeypatch).startswith(".dockerignore: no line is lacking;")
+
+
+@pytest.mark.parametrize("folder", [".venv", "env"])
+def test_an_environment_that_a_script_starts_from_is_kept(folder: str) -> None:
+    files = (f"{folder}/pyvenv.cfg", "start.sh", "pyproject.toml")
+    script = f"exec {folder}/bin/python -m app"
+    assert patterns("COPY . .\nCMD ./start.sh", *files, texts={"start.sh": script}) == []
+    kept = patterns("COPY . .\nCMD ./start.sh", *files, texts={"pyproject.toml": f"exclude = ['{folder}']"})
+    assert kept == ["**/.venv" if folder == ".venv" else "env"]
+    given = replace(context("FROM x\nCOPY . .\n", dict.fromkeys(files, 1000)), texts=None)
+    assert propose_lines(given) == ()
 
 
 def test_an_environment_counts_where_nothing_names_it() -> None:

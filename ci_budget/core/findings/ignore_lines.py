@@ -15,10 +15,11 @@ from itertools import islice
 
 from ci_budget.core.context.sources import Choice, select_sources
 from ci_budget.core.findings.context_use import ContextUse, takes_all
-from ci_budget.core.findings.spare_names import ANYWHERE, AT_TOP, FILES, REMADE, RUNNERS, VERSIONED, Remade
+from ci_budget.core.findings.spare_names import ANYWHERE, AT_TOP, FILES, REMADE, RUNNERS, SCRIPTS, VERSIONED, Remade
 
 MOST_LINES = 100
 _MODULES = "node_modules"  # in one folder and another of a project
+_ENVIRONMENT = ".venv"
 _LITTER = ".DS_Store"
 _MOST_DOCUMENTS = 200  # folders whose names are looked for in every text
 
@@ -132,7 +133,7 @@ class _Sorter:
             why = ANYWHERE.get(folder) or (AT_TOP.get(folder) if depth == 0 else None)
             if why is not None and not self._is_mentioned(folder, why):
                 return self._unless_kept(path, depth, why)
-            if here in self._environments and not self._is_mentioned(folder, "caches"):
+            if here in self._environments and not self._is_mentioned(folder, "environment"):
                 return self._unless_kept(path, depth, "caches")
             if self._is_remade(here):
                 return self._unless_kept(path, depth, "caches")
@@ -183,6 +184,10 @@ class _Sorter:
             if why == "history" and not found:
                 texts = self._use.texts
                 found = texts is None or any(VERSIONED.search(text) for path, text in texts.items() if "/" not in path)
+            if not found and (name == _ENVIRONMENT or why == "environment"):
+                texts = self._use.texts  # what starts the program may start it from there
+                scripts = (text for path, text in (texts or {}).items() if SCRIPTS.search(path))
+                found = texts is None or any(name in text for text in scripts)
             self._mentions[key] = found
         return self._mentions[key]
 

@@ -23,6 +23,7 @@ RUNNERS: Final = {
     "docs": re.compile(r"\b(?:mkdocs|sphinx-build|sphinx|docusaurus|make (?:docs|html))\b"),
     "history": re.compile(r"\bgit (?:describe|log|rev-parse|rev-list|status|submodule|show)\b"),
 }
+SCRIPTS: Final = re.compile(r"(?:\.(?:sh|bash)|(?:^|/)(?:Makefile|makefile|Procfile))$")
 VERSIONED: Final = re.compile(
     r"setuptools[-_]scm|hatch[-_]vcs|versioneer|versioningit|dunamai|dynamic-versioning|pbr\b|\.git\b"
 )
