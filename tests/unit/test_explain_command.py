@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -17,7 +20,9 @@ from ci_budget.commands.explained_images import find_image
 from ci_budget.core.inventory.model import Inventories
 from ci_budget.core.inventory.storage import render_inventories, render_inventory
 from ci_budget.core.text.units import format_size
+from ci_budget.edges.engine.facts import ImageFacts
 from ci_budget.edges.files.report_files import INVENTORY_NAME
+from ci_budget.edges.layers.engine_layers import EngineLayers
 from ci_budget.edges.reading_progress import ReadingProgress
 from tests import image_archives
 from tests.image_archives import file, layer, saved, write_layout
@@ -229,3 +234,26 @@ def test_what_is_no_image_says_how_one_is_named(place: Path, explain: Explain) -
     assert explain("web")[2].endswith(
         f": this report has no {INVENTORY_NAME}\n  Run `ci-budget check --report FOLDER` again.\n"
     )
+
+
+class _Engine:
+    """An engine whose layer directories cannot be read, so that it has to save the image."""
+
+    def saved(self, _image: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+        return contextlib.nullcontext(io.BytesIO(saved([layer(file("a", b"a" * 3 * MB))])))
+
+
+def test_a_local_image_without_directories_shows_how_far_it_is() -> None:
+    facts = ImageFacts(
+        id="sha256:1", platform="linux/amd64", diff_ids=("sha256:2",), onbuild=(), repo_digests=(), layer_folders=None
+    )
+    stream = io.StringIO()
+    seconds = itertools.count(0.0, 6.0)
+    progress = ReadingProgress(stream, live=False, clock=lambda: next(seconds))
+    layers = EngineLayers(_Engine())  # type: ignore[arg-type]
+    found = layers.read(facts, lambda _: False, watch=partial(progress.watching, "local://web"))
+    assert found.layers.layers[0].size == 3 * MB
+    first, *others = stream.getvalue().splitlines()
+    assert first == "ci-budget: reading local://web"
+    assert others
+    assert all(re.fullmatch(r"ci-budget: reading local://web: [0-9.]+ [kM]B", line) for line in others), others
