@@ -59,6 +59,9 @@ def resolve(repo: Path, revision: str) -> str:
     if done.exit_code == 0 and _OBJECT.fullmatch(found):
         return found
     _raise_repository_trouble(repo, done)
+    head = ("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if revision.startswith(("HEAD", "@")) and _git(repo, *head, check=False).exit_code != 0:
+        raise UnmeasuredError(f"{repo} has no commit yet, so there is no revision '{revision}'", mend="Commit first.")
     shallow = _git(repo, "rev-parse", "--is-shallow-repository", check=False).text.strip() == "true"
     why = "this clone is shallow" if shallow else "no such commit was fetched"
     raise UnmeasuredError(

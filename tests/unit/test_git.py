@@ -210,8 +210,13 @@ def test_no_repository(tmp_path: Path) -> None:
 def test_no_commit_yet(tmp_path: Path) -> None:
     command(tmp_path, "init", "-q", ".")
     assert git.head_commit(tmp_path) is None
-    with pytest.raises(UnmeasuredError, match="no such commit was fetched"):
-        git.resolve(tmp_path, "HEAD")
+    for revision in ("HEAD", "HEAD~1", "@"):
+        with pytest.raises(UnmeasuredError) as refused:
+            git.resolve(tmp_path, revision)
+        what = f"{tmp_path} has no commit yet, so there is no revision '{revision}'"
+        assert str(refused.value) == f"{what}\n  Commit first."
+    with pytest.raises(UnmeasuredError, match="git fetch --depth=1 origin main"):
+        git.resolve(tmp_path, "main")
 
 
 def test_somebody_elses_repository(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
