@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def update(options: UpdateOptions) -> int:
 
     change_baseline(path, accept)
     click.echo(render_update(made, str(path)), nl=False)
-    for hint in _hints(options.config, path):
+    for hint in _hints(options.config, path, [image.name for image in report.images]):
         click.echo(plain_lines(hint))
     return ExitCode.OK
 
@@ -100,13 +101,17 @@ def _inventories(report: Path) -> dict[str, bytes]:
     return {name: render_inventory(inventory) for name, inventory in found.images.items()}
 
 
-def _hints(config: Path | None, path: Path) -> list[str]:
-    """What the ignore files lack; nothing where there is no config to tell the contexts by."""
+def _hints(config: Path | None, path: Path, names: Sequence[str]) -> list[str]:
+    """Images that the config does not have, and what the ignore files lack; nothing where there is no config to tell
+    them by."""
+    hints: list[str] = []
     with contextlib.suppress(CiBudgetError):
         found = optional_config(Path.cwd(), config)
         if found is not None:
-            return suggest_ignoring(path.resolve().parent, check_files(*found))
-    return []
+            strange = [name for name in names if name not in found[0].config.images]
+            hints += [f"the config here has no image '{name}': nothing is compared with its values" for name in strange]
+            hints += suggest_ignoring(path.resolve().parent, check_files(*found))
+    return hints
 
 
 def _path(config: Path | None, baseline: Path | None) -> Path:

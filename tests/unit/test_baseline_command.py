@@ -140,3 +140,13 @@ def test_an_update_says_what_the_ignore_file_lacks(tmp_path: Path) -> None:
     assert out.splitlines()[-1] == hint
     (tmp_path / ".dockerignore").write_text(".ci-budget/\n")
     assert hint not in run(tmp_path, "update", "--report", "report")[1]
+
+
+def test_an_image_that_the_config_does_not_have_is_told(tmp_path: Path) -> None:
+    """The last report may be another repository's."""
+    project(tmp_path)
+    (tmp_path / "ci-budget.yml").write_text("version: 1\ndisk: {budget: 9GB}\nimages: {web: {}}\n")
+    code, out, _ = run(tmp_path, "update", "--report", "report")
+    assert (code, out.splitlines()[-1]) == (
+        0, "the config here has no image 'app': nothing is compared with its values",
+    )  # fmt: skip
