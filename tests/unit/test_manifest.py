@@ -15,6 +15,7 @@ from ci_budget.core.layers.manifest import (
     choose_image,
     parse_document,
 )
+from ci_budget.core.text.units import MAX_SIZE
 from ci_budget.errors import UnmeasuredError
 
 ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")
@@ -109,3 +110,66 @@ def test_the_image_of_a_platform() -> None:
         with pytest.raises(UnmeasuredError) as caught:
             choose_image(images, platform)
         assert caught.value.what == said
+
+
+def test_every_kind_of_document_and_layer() -> None:
+    """The media types as the specifications write them."""
+    assert [*INDEX_TYPES, *MANIFEST_TYPES] == [
+        "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
+    ]  # fmt: skip
+    kinds = [f"application/vnd.oci.image.layer.v1.tar{packing}" for packing in ("", "+gzip", "+zstd")]
+    kinds += [f"application/vnd.docker.image.rootfs.diff.tar{packing}" for packing in ("", ".gzip", ".zstd")]
+    for kind in kinds:
+        assert parse({**MANIFEST, "layers": [{**LAYER, "mediaType": kind}]}).compressed_size == 40
+    said = "one of its layers is of the kind text/x, which ci-budget cannot read"
+    assert refusal({**MANIFEST, "layers": [{**LAYER, "mediaType": "text/x"}]}) == said
+
+
+def test_documents_that_do_not_say_what_they_are() -> None:
+    bare = {key: value for key, value in MANIFEST.items() if key != "mediaType"}
+    assert parse(bare) == parse(MANIFEST)
+    index = {"schemaVersion": 2, "manifests": [{"digest": ONE}]}
+    assert parse(index) == (IndexedImage(digest=ONE, platform=""),)
+    assert refusal({"schemaVersion": 2}) == "it is no image: its manifest is of the kind '' (it does not say)"
+    assert refusal({**bare, "layers": None, "mediaType": "m" * 101}) == (
+        f"it is no image: its manifest is of the kind {'m' * 97}..."
+    )
+
+
+def test_documents_that_are_none() -> None:
+    for data, said in (
+        (b"{", "its manifest is no JSON"),
+        (b"[]", "its manifest is no JSON object"),
+        (b" " * (16 * 2**20) + b"{", "its manifest has more than 16,777,216 bytes"),
+    ):
+        with pytest.raises(UnmeasuredError) as caught:
+            parse_document(data)
+        assert caught.value.what == said
+    whole = json.dumps(MANIFEST).encode()
+    assert parse_document(whole.ljust(16 * 2**20)) == parse(MANIFEST)
+    with pytest.raises(UnmeasuredError) as caught:
+        parse({**MANIFEST, "schemaVersion": 1})
+    assert caught.value.mend == "Push the image anew."
+
+
+def test_the_largest_blob() -> None:
+    assert parse({**MANIFEST, "layers": [{**LAYER, "size": MAX_SIZE}]}).compressed_size == MAX_SIZE
+    assert refusal({**MANIFEST, "layers": [{**LAYER, "size": MAX_SIZE + 1}]}).endswith(f" the size {MAX_SIZE + 1}")
+
+
+def test_an_image_that_cannot_be_chosen() -> None:
+    def refused(platform: str, *images: IndexedImage) -> str:
+        with pytest.raises(UnmeasuredError) as caught:
+            choose_image(images, platform)
+        return caught.value.what
+
+    one, two = IndexedImage(digest=ONE, platform="linux/amd64"), IndexedImage(digest=TWO, platform="linux/amd64")
+    assert refused("linux/amd64", one, two) == "its index has several images for linux/amd64; it names: linux/amd64"
+    unnamed = [IndexedImage(digest=digest, platform="") for digest in (ONE, TWO)]
+    assert refused("linux/arm64", *unnamed) == "its index has several images for linux/arm64; it names: unnamed"
+    assert choose_image([one, unnamed[0]], "linux/arm64") == unnamed[0], "it may be for any"
+    assert refused("linux/arm64") == "its index has no image for linux/arm64; it names: none"
+    long = [IndexedImage(digest=ONE, platform="p" * 301)]
+    assert refused("linux/arm64", *long) == f"its index has no image for linux/arm64; it names: {'p' * 297}..."
+    assert choose_image([one, one], "linux/amd64") == one
