@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ci_budget.core.gate.fingerprint import describe_differences
+from ci_budget.core.inventory.causes import Causes
 from ci_budget.core.inventory.changes import REST, compare
+from ci_budget.core.inventory.inputs import less_names
 from ci_budget.core.inventory.model import Inventory
 from ci_budget.core.inventory.other_changes import WHAT_CHANGED, tell_context, tell_layers
 from ci_budget.core.records.baseline import BaselineEntry, find_entry
 from ci_budget.core.records.report import Contributor, ImageReport, Metric, finding_bytes
+from ci_budget.core.render.disk_steps import instruction_text
+from ci_budget.core.render.growth import tell_cause
 from ci_budget.core.text.units import format_size
 from ci_budget.edges.files.baseline_inventories import InventoryPlace, read_baseline_inventory
 from ci_budget.errors import ConfigError, UnmeasuredError
 
 _EXPLAINED = ("image_size", "layers", "context_size")
+_MOST = 2
 
 
 def explain_growth(
@@ -82,11 +87,14 @@ def _with_contributors(judged: ImageReport, then: Inventory, now: Inventory) -> 
 
 def _with_messages(judged: ImageReport, then: Inventory, now: Inventory) -> ImageReport:
     """What is no part of the image's bytes is told in the metric's own message."""
-    changes = {}
+    changes: dict[str, Metric] = {}
     for name, tell in (("context_size", tell_context), ("layers", tell_layers)):
         metric = getattr(judged.metrics, name)
         if metric is not None and _beyond_tolerance(metric) and (said := tell(then, now)):
             changes[name] = metric.model_copy(update={"message": f"{metric.message}{WHAT_CHANGED}{said}"})
+    peak = judged.metrics.peak_disk
+    if peak is not None and _beyond_tolerance(peak) and (said := _tell_peak(judged, then, now, peak.delta or 0)):
+        changes["peak_disk"] = peak.model_copy(update={"message": f"{peak.message}{WHAT_CHANGED}{said}"})
     return judged.model_copy(update={"metrics": judged.metrics.model_copy(update=changes)})
 
 
@@ -99,6 +107,13 @@ def _why_none(judged: ImageReport, baselines: Sequence[BaselineEntry]) -> str:
         differences = describe_differences(match.differs, judged.fingerprint, match.entry.fingerprint)
         return f"the baseline is of another setup ({differences})"
     return "the baseline was recorded without an inventory"
+
+
+def _tell_peak(judged: ImageReport, then: Inventory, now: Inventory, rise: int) -> str:
+    """The instructions that keep more in their stages, of which only a part comes to be in the image."""
+    found = Causes(*less_names(then, now)).keep_more(rise)
+    told = [tell_cause(one, judged.dockerfile, instruction_text(judged, one.stage, one.line)) for one in found]
+    return ", ".join([*told[:_MOST], *([f"and {len(told) - _MOST} more"] if told[_MOST:] else [])])
 
 
 def _of_baseline(

@@ -12,10 +12,19 @@ from ci_budget.__main__ import main
 from ci_budget.commands.growth import explain_growth
 from ci_budget.core.gate.judgement import GateOptions, judge_run
 from ci_budget.core.inventory.changes import REST, compare
-from ci_budget.core.inventory.model import ContextRecord, FileRecord, Inventories, Inventory
+from ci_budget.core.inventory.model import ContextRecord, FileRecord, InstructionRecord, Inventories, Inventory
 from ci_budget.core.inventory.storage import render_inventories, render_inventory
 from ci_budget.core.records.baseline import BaselineEntry
-from ci_budget.core.records.report import ContextMetric, Finding, ImageReport, LayersMetric, Metric, Metrics, PeakMetric
+from ci_budget.core.records.report import (
+    ContextMetric,
+    Finding,
+    ImageReport,
+    LayersMetric,
+    Metric,
+    Metrics,
+    PeakMetric,
+    StepReport,
+)
 from ci_budget.core.render.comparison import (
     Comparison,
     render_comparison_json,
@@ -184,6 +193,32 @@ class TestExplaining:
     def test_the_other_revision_s_inventory_needs_no_file(self, tmp_path: Path) -> None:
         found = explain_growth(judged(), AFTER, baselines=[], places=[], before=BEFORE)
         assert len(found.contributors) == 1
+
+    def test_a_peak_is_told_by_what_keeps_more(self) -> None:
+        """At most two instructions of the Dockerfile; the build's own steps have their texts."""
+
+        def side(*kept: int) -> Inventory:
+            records = [
+                InstructionRecord(
+                    stage="app", line=line, text_sha256=str(line), own_sha256=str(line), inputs_sha256=str(line),
+                    command="RUN" if line else "FROM", kept=size * MB,
+                )
+                for line, size in enumerate(kept)
+            ]  # fmt: skip
+            return BEFORE.model_copy(update={"instructions": records})
+
+        peak = PeakMetric(value=9, baseline=5, delta=30 * MB, unit="bytes", message="much")
+        step = StepReport(name="[app 2/2] RUN make", stage="app", line=2, start_ms=0, end_ms=1)
+        image = measured(metrics=Metrics(peak_disk=peak), steps=[step])
+        for after, told in (
+            (side(1, 1, 21, 11), "`RUN make` in app/Dockerfile:2 (stage app) keeps 20.0 MB more, "
+             "the RUN in app/Dockerfile:3 (stage app) keeps 10.0 MB more"),
+            (side(1, 10, 12, 11), "`RUN make` in app/Dockerfile:2 (stage app) keeps 11.0 MB more, "
+             "the RUN in app/Dockerfile:3 (stage app) keeps 10.0 MB more, and 1 more"),
+        ):  # fmt: skip
+            found = explain_growth(image, after, baselines=[], places=[], before=side(1, 1, 1, 1)).metrics.peak_disk
+            assert found is not None
+            assert found.message == f"much; what changed: {told}"
 
     def test_layers_and_context_are_told_in_their_own_words(self) -> None:
         after = service().add("venv/torch/lib.so", 900 * MB, "torch", "2.13.0").step("RUN make").inventory()

@@ -132,6 +132,13 @@ CASES: dict[str, tuple[ImageReport, str | None]] = {
         "peak_disk +20.0 MB: `COPY a b` in Dockerfile:3 keeps 12.0 MB; "
         "the build context, whose copy counts in it, is 10.0 MB larger: +10.0 MB raw (new)",
     ),
+    "the peak, by what keeps more in its stage": (
+        image(
+            peak_disk={**metric(20 * MB), "message": "much; what changed: `RUN a` in Dockerfile:2 keeps 20.0 MB more"},
+            contributors=[contributor(delta=2 * MB)],
+        ),
+        "peak_disk +20.0 MB: `RUN a` in Dockerfile:2 keeps 20.0 MB more",
+    ),
     "a context that the peak has no copy of": (
         image(
             peak_disk={**metric(20 * MB), "composition": {

@@ -418,3 +418,32 @@ def test_a_stage_that_is_now_taken_from(folder: Path) -> None:
     text = "FROM debian AS small\nRUN a\nFROM debian AS full\nRUN b\nFROM small\nRUN c\n"
     after = Side(text=text.replace("FROM small", "FROM full"), kept={})
     assert behind(folder, Side(text=text, kept={}), after, line=4) == Behind(changed_line=5)
+
+
+TWO = BUILDER.replace("FROM debian\nCOPY", "FROM debian AS other\nRUN other\nFROM debian\nCOPY")
+TWO += "COPY --from=other /o /o\n"
+BOTH_KEPT = {1: 50, 2: 1, 3: 5, 4: 50, 5: 5}
+
+
+class TestWhatRaisesThePeak:
+    def told(self, folder: Path, after: Side, rise: float) -> list[str]:
+        before = Side(text=TWO, kept=BOTH_KEPT).inventory(folder / "before")
+        found = Causes(*less_names(before, after.inventory(folder / "after"))).keep_more(round(rise * MB))
+        return [tell_cause(one, "Dockerfile") for one in found]
+
+    def test_all_that_keep_more_the_largest_first(self, folder: Path) -> None:
+        after = Side(text=TWO.replace("make", "more"), kept={**BOTH_KEPT, 1: 50.1, 3: 14, 5: 25})
+        assert self.told(folder, after, 30) == [
+            "the RUN in Dockerfile:5 (stage other) keeps 20.0 MB more",
+            "the RUN in Dockerfile:3 (stage builder) changed and keeps 9.00 MB more",
+        ]
+
+    def test_too_little_of_it(self, folder: Path) -> None:
+        assert self.told(folder, Side(text=TWO, kept={**BOTH_KEPT, 3: 14}), 30) == []
+
+    def test_what_only_took_another_s_place(self, folder: Path) -> None:
+        after = Side(text=TWO.replace("RUN make", "RUN one\nRUN two"), kept={**BOTH_KEPT, 3: 1, 4: 5, 5: 50, 6: 5})
+        assert self.told(folder, after, 5) == []
+
+    def test_a_peak_that_fell(self, folder: Path) -> None:
+        assert self.told(folder, Side(text=TWO, kept={**BOTH_KEPT, 3: 14}), -9) == []

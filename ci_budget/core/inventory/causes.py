@@ -90,6 +90,17 @@ class Causes:
                     return move.new, move.tell(None) if move.new is None else None
         return None, None
 
+    def keep_more(self, rise: int) -> list[Cause]:
+        """The instructions that keep more than before, the largest first, where they, and all stages together, keep at
+        least half of a rise of the peak more."""
+        if not self._known or rise <= 0 or any(self._pairs.is_unsure(one) for one in self._pairs.new):
+            return []
+        moves = self._upstream(self._pairs.new)
+        more = sorted((one for one in moves if one.new and one.delta * _SHARE >= rise), key=lambda one: -one.delta)
+        enough = all(sum(one.delta for one in found) * _HALF >= rise for found in (moves, more))
+        told = [one.tell(one.delta) for one in more] if enough else []
+        return [one for one in told if one is not None]
+
     def _told(self, writer: Move, changed: Sequence[Move]) -> Behind:
         cause = writer.tell(writer.delta)
         old, new = writer.old, writer.new

@@ -43,6 +43,11 @@ def step_text(step: StepReport) -> str:
     return shorten(" ".join((text or step.name).split()), _LONGEST)
 
 
+def instruction_text(image: ImageReport, stage: str, line: int | None) -> str:
+    """The instruction at a place of the Dockerfile, where the build told it, else empty."""
+    return next((step_text(one) for one in image.steps if line and (one.stage, one.line) == (stage, line)), "")
+
+
 def _named(step: StepReport, file: str) -> str:
     if step.line is None:
         return f"`{step_text(step)}`"

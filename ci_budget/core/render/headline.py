@@ -9,7 +9,7 @@ from typing import Final
 from ci_budget.core.inventory.changes import REST
 from ci_budget.core.inventory.other_changes import WHAT_CHANGED
 from ci_budget.core.records.report import Contributor, Finding, ImageReport, Metric, Verdict
-from ci_budget.core.render.disk_steps import keeping_line, peak_step_lines, step_text
+from ci_budget.core.render.disk_steps import instruction_text, keeping_line, peak_step_lines
 from ci_budget.core.render.growth import tell_cause, tell_changes, tell_contributor
 from ci_budget.core.text.plain_text import shorten
 from ci_budget.core.text.units import format_delta, format_size, format_value
@@ -94,10 +94,11 @@ def _reason(image: ImageReport, name: str, metric: Metric) -> str | None:
             return f"{change}: {context}"
         if finding is not None and _explains(finding, name, metric, contributor):
             return f"{change}: {_first(image, name, metric, contributor, finding)}{_told(finding)}"
-    ran = peak_step_lines(image) if name == "peak_disk" and rising else []
-    if ran and abs(sum(one.delta for one in moved)) * _HALF < metric.delta:  # it is not in the image
+    outside = name == "peak_disk" and rising and abs(sum(one.delta for one in moved)) * _HALF < metric.delta
+    if outside and (ran := peak_step_lines(image)):
         return f"{change}: {ran[0][:1].lower()}{ran[0][1:]}"
-    if name == "peak_disk" and contributor is None and (kept := keeping_line(image, metric.delta)):
+    kept = (_what_changed(metric) or keeping_line(image, metric.delta)) if outside else None
+    if kept:
         context = _by_context(image, name, metric.delta, 1 / _SHOWN)
         return f"{change}: {'; '.join(one for one in (kept, context) if one)}"
     if contributor is not None:
@@ -149,8 +150,7 @@ def _behind(image: ImageReport, contributor: Contributor | None) -> str:
     cause = contributor.cause if contributor is not None else None
     if cause is None:
         return ""
-    place = cause.stage, cause.line
-    text = next((step_text(one) for one in image.steps if (one.stage, one.line) == place and one.line), "")
+    text = instruction_text(image, cause.stage, cause.line)
     return f"{tell_cause(cause, image.dockerfile, text)}: "
 
 
