@@ -232,6 +232,8 @@ class TestBareHashes:
             ("src/*.py", "src/now", False),
             ("src/*.py", "docs/now", True),
             ("way", "docs/now", False),
+            ("way", "src/now", True),
+            ("w*", "src/now", False),
         ],
     )
     def test_links_that_are_read_through(self, folder: Path, source: str, link: str, same: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ci_budget.core.inventory.inputs import COPIES
 from ci_budget.core.inventory.model import InstructionRecord, Inventory
@@ -135,11 +136,16 @@ class Causes:
 
     def _place(self, stage: str | None, line: int | None) -> tuple[Stage, int] | None:
         """The stage with an instruction, and the number of that one's move."""
+        return self._places.get((stage, line))
+
+    @cached_property
+    def _places(self) -> dict[tuple[str | None, int | None], tuple[Stage, int]]:
+        found: dict[tuple[str | None, int | None], tuple[Stage, int]] = {}
         for one in sorted(self._new.values(), key=lambda one: self._pairs.twin(one) is None):
             for at, move in enumerate(self._moves_of(one)):
-                if move.new is not None and (move.new.stage, move.new.line) == (stage, line):
-                    return one, at
-        return None
+                if move.new is not None:
+                    found.setdefault((move.new.stage, move.new.line), (one, at))
+        return found
 
     def _before(self, own: Stage, at: int) -> Iterator[Move]:
         """What a step can see of its own stage, and of those that this one takes from."""

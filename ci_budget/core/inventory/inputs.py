@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ _WORD = re.compile(r"\w+")
 COPIES = frozenset({"add", "copy"})
 _SEEN_BY_COPIES = frozenset({"arg", "env", "workdir"})
 _NAMED_STAGE = re.compile(r"\bfrom=[\"']?[\w.-]+[\"']?")
+_MOST_LINKS = 40  # as many as Linux follows one after the other
 _QUOTE = re.compile(r"[\"'\\]")
 _PATTERN = re.compile(r"[*?\[\\]")
 
@@ -241,19 +242,26 @@ def _hash_files(inputs: Inputs, sources: Sequence[ContextSource], *, bare: bool)
 def _links(links: Mapping[str, str], sources: Sequence[ContextSource]) -> Mapping[str, str]:
     """The links that lie below what the sources name, or that they lead through."""
     found: dict[str, str] = {}
-    pending = [_PATTERN.split(source.path, maxsplit=1)[0].rpartition("/")[0] if _PATTERN.search(source.path)
-               else source.path for source in sources]  # fmt: skip
-    while pending:
-        reached = pending.pop().strip("/")
-        for path, target in links.items():
-            if path not in found and (reached in ("", ".") or _is_within(path, reached) or _is_within(reached, path)):
-                found[path] = target
-                pending.append(posixpath.normpath(posixpath.join("/", posixpath.dirname(path), target)))
-    return found
+    below, through = set[str](), set[str]()
+    fresh = [_PATTERN.split(f"{source.path}/", maxsplit=1)[0].rpartition("/")[0] for source in sources]
+    for _ in range(_MOST_LINKS):
+        if not fresh or not {"", "."}.isdisjoint(fresh):
+            break
+        below.update(fresh)
+        through.update(above for path in fresh for above in _upwards(path))
+        taken = [
+            path for path in links if path not in found and (path in through or not below.isdisjoint(_upwards(path)))
+        ]
+        found.update((path, links[path]) for path in taken)
+        fresh = [posixpath.normpath(posixpath.join("/", posixpath.dirname(path), links[path]))[1:] for path in taken]
+    return links if fresh else found
 
 
-def _is_within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/")
+def _upwards(path: str) -> Iterator[str]:
+    """A path and the folders above it."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
 
 
 def _hash(parts: Iterable[str]) -> str:
