@@ -344,7 +344,7 @@ class TestComparison:
                     "line": 11,
                     "cause": None,
                     "changed_line": None,
-                    "gone": None,
+                    "changed": None,
                     "was_ignored": False,
                     "inside": [],
                 }

@@ -330,7 +330,7 @@ COPIED = "+20.0 MB /opt/x (new, this change, line 9, by line 5 of builder)"
         ),
         (
             contributor(line=9).model_copy(
-                update={"gone": Cause(stage="app", line=None, command="ENV", change="gone", after=7)}
+                update={"changed": Cause(stage="app", line=None, command="ENV", change="gone", after=7)}
             ),
             "+20.0 MB /opt/x (new, this change, line 9, after an ENV behind line 7 of app went)",
         ),

@@ -83,7 +83,7 @@ def told(folder: Path, before: Side, after: Side, delta: float = 9, **more: floa
     found = behind(folder, before, after, delta, **more)  # type: ignore[arg-type]
     item = Contributor(
         kind=found.drifted or "this-change", name="/x", before=None, after=None, delta=round(delta * MB),
-        stage="stage-1", line=5, cause=found.cause, changed_line=found.changed_line, gone=found.gone,
+        stage="stage-1", line=5, cause=found.cause, changed_line=found.changed_line, changed=found.changed,
     )  # fmt: skip
     return (tell_cause(found.cause, "Dockerfile") if found.cause else "", tell_contributor(item))
 
@@ -142,7 +142,7 @@ def test_a_small_file_that_makes_a_step_write_more(folder: Path) -> None:
     after = Side(files={"src/a": "2"}, kept={**KEPT, 3: 14})
     assert told(folder, Side(), after) == (
         "the RUN in Dockerfile:3 (stage builder) keeps 9.00 MB more",
-        "+9.00 MB /x (this change, line 5, by line 3 of builder after a change in line 2)",
+        "+9.00 MB /x (this change, line 5, by line 3 of builder after other files in line 2)",
     )
 
 
@@ -184,10 +184,18 @@ def test_a_step_after_one_that_is_gone(folder: Path, line: str) -> None:
     after = Side(text="FROM debian\nRUN make\n", kept={})
     found = behind(folder, Side(text=f"FROM debian\n{line}\nRUN make\n", kept={}), after, line=2)
     gone = Cause(stage="stage-0", line=None, command=line[:3], change="gone", after=1)
-    assert found == Behind(gone=gone)
-    item = Contributor(kind="this-change", name="/x", before=None, after=9, delta=9 * MB, line=2, gone=found.gone)
+    assert found == Behind(changed=gone)
+    item = Contributor(kind="this-change", name="/x", before=None, after=9, delta=9 * MB, line=2, changed=found.changed)
     one = f"{'an' if line[0] in 'AE' else 'a'} {line[:3]}"
     assert tell_contributor(item) == f"+9.00 MB /x (new, this change, line 2, after {one} behind line 1 went)"
+
+
+def test_a_step_after_an_argument_with_another_value(folder: Path) -> None:
+    text = "FROM debian\nARG SIZE=1\nRUN a\nRUN make\nRUN b\n"
+    after = Side(text=text, kept={}, arguments={"SIZE": "2"})
+    assert told(folder, Side(text=text, kept={}), after) == (
+        "", "+9.00 MB /x (this change, line 5, after another value in line 2)"
+    )  # fmt: skip
 
 
 def test_a_builder_s_step_after_one_that_is_gone(folder: Path) -> None:
@@ -370,7 +378,8 @@ def test_of_two_steps_and_two_copies_that_moved_alike_none_is_said(folder: Path)
     before = Side(text=text, kept={1: 50, 2: 1, 3: 5, 4: 5}).inventory(folder / "before")
     after = Side(text=text, kept={1: 50, 2: 1, 3: 14, 4: 14}, files={"src/a": "2"}).inventory(folder / "after")
     causes = Causes(before, after)
-    assert causes.find("stage-1", 7, 9 * MB, 9 * MB, [9 * MB]) == Behind(changed_line=2)
+    changed = Cause(stage="a", line=2, command="COPY", change="given")
+    assert causes.find("stage-1", 7, 9 * MB, 9 * MB, [9 * MB]) == Behind(changed_line=2, changed=changed)
     one = causes.find("stage-1", 7, 9 * MB, 9 * MB, [MB]).cause
     assert one is not None
     assert one.line == 3

@@ -29,7 +29,7 @@ class Behind:
 
     cause: Cause | None = None
     changed_line: int | None = None
-    gone: Cause | None = None
+    changed: Cause | None = None
     drifted: str | None = None
 
 
@@ -73,7 +73,8 @@ class Causes:
             alike = [one for one in alike if one.changed and not one.vanished] or _made_all(upstream, brought)
             return Behind(cause=alike[0].tell(alike[0].delta)) if len(alike) == 1 else Behind()
         if len(alike) > 1 and any(_is_alike(one, whole) for one in others):
-            return Behind(changed_line=None if self._drifted_bases else self._line(changed))  # one each, or one for all
+            known = changed if not self._drifted_bases else []
+            return Behind(changed_line=self._line(known), changed=_lone(known))  # one each, or one for all
         writer = _writer(grown if delta * whole > 0 else (), alike, changed, whole)
         if writer is not None:
             return self._told(writer, changed)
@@ -81,7 +82,7 @@ class Causes:
             lone = len(changed) == 1 and not grown and not self._drifted_bases and self._was_read(brought.sources)
             return Behind(cause=changed[0].tell(None)) if lone and not changed[0].unsure else Behind()
         changed += [one for one in self._before(own, at) if one.changed and not one.silent and one not in changed]
-        return Behind(changed_line=self._line(changed), gone=_lone_gone(changed))
+        return Behind(changed_line=self._line(changed), changed=_lone(changed))
 
     def find_gone(self, stage: str | None, line: int | None) -> tuple[InstructionRecord | None, Cause | None]:
         """Of an instruction of the older image: the one that stands in its place now, or that it is gone."""
@@ -108,7 +109,7 @@ class Causes:
         if writer.changed or old is None or new is None:
             return Behind(cause=cause)
         if old.inputs_sha256 != new.inputs_sha256:
-            return Behind(cause=cause, changed_line=self._line(changed), gone=_lone_gone(changed))
+            return Behind(cause=cause, changed_line=self._line(changed), changed=_lone(changed))
         drifted_base = new.command == "FROM" or not self._drifted_bases.isdisjoint(new.images)
         return Behind(cause=cause, drifted="base-drift" if drifted_base else "dependency-drift")
 
@@ -201,9 +202,9 @@ def _made_all(upstream: Sequence[Move], brought: InstructionRecord) -> list[Move
     return [one for one in lone if one.new is not None and one.new.command != "FROM"]
 
 
-def _lone_gone(changed: Sequence[Move]) -> Cause | None:
-    """The only one that changed, where it is gone."""
-    return changed[0].tell(None) if len(changed) == 1 and changed[0].new is None else None
+def _lone(changed: Sequence[Move]) -> Cause | None:
+    """What became of the only one that changed, where that is sure."""
+    return changed[0].tell(None) if len(changed) == 1 and not changed[0].unsure else None
 
 
 def _is_alike(one: int, other: int) -> bool:

@@ -67,7 +67,7 @@ def _with_causes(found: list[Contributor], causes: Causes) -> list[Contributor]:
                 update={
                     "cause": behind.cause or item.cause,
                     "changed_line": behind.changed_line,
-                    "gone": behind.gone,
+                    "changed": behind.changed,
                     "kind": behind.drifted or item.kind,
                 }
             )

@@ -203,9 +203,9 @@ class Contributor(Stored):
     """Something that grew or shrank between baseline and now.
 
     `line`: of the instruction that brought it to the image; `cause`: the one in another stage that made it, where that
-    is certain. `changed_line`: of all that either depends on, the one instruction that changed; `gone`: the one that is
-    gone. `was_ignored`: the ignore file kept it out of the build context before. `inside`: of a package that has the
-    same version on both sides, the files that did most of it.
+    is certain. `changed_line`: of all that either depends on, the one instruction that changed; `changed`: what became
+    of it, or that it is gone. `was_ignored`: the ignore file kept it out of the build context before. `inside`: of a
+    package that has the same version on both sides, the files that did most of it.
     """
 
     kind: str
@@ -217,7 +217,7 @@ class Contributor(Stored):
     line: int | None = None
     cause: Cause | None = None
     changed_line: int | None = None
-    gone: Cause | None = None
+    changed: Cause | None = None
     was_ignored: bool = False
     inside: list[Inside] = Field(default_factory=list)
 

@@ -15,6 +15,7 @@ _KINDS: Final = {
     "base-drift": "base image drift",
 }
 
+_GIVEN: Final = {"ARG": "another value", "FROM": "another image"}
 _BRINGING: Final = ("FROM", "COPY", "ADD")
 
 
@@ -65,10 +66,13 @@ def _behind(found: Contributor) -> str:
         said.append(
             f"by line {cause.line}{of}" if cause.line is not None else f"by {_an(cause.command)}{of} that is gone"
         )
-    if found.changed_line is not None:
-        said.append(f"after a change in line {found.changed_line}")
-    if found.gone is not None:
-        said.append(f"after {_an(found.gone.command)} behind line {found.gone.after}{_of(found.gone)} went")
+    one = found.changed
+    if one is not None and one.line is None:
+        said.append(f"after {_an(one.command)} behind line {one.after}{_of(one)} went")
+    elif found.changed_line is not None:
+        given = one is not None and one.change == "given" and one.line == found.changed_line
+        what = _GIVEN.get(one.command, "other files") if one is not None and given else "a change"
+        said.append(f"after {what} in line {found.changed_line}")
     return " ".join(said)
 
 
