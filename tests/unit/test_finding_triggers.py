@@ -38,3 +38,6 @@ def test_a_finding_names_it_as_the_history_does() -> None:
     assert finding.message == (
         "`RUN other` deletes 90.0 MB that `RUN make install` in line 3 wrote; the layer below keeps them: /opt/made."
     )
+    assert finding.mend == (
+        "Write, use and delete them in one RUN: in the base image, where `RUN make install` is an ONBUILD."
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from ci_budget.edges.layers.layer_folders import LayerFolders, hash_inside
+from ci_budget.edges.layers.layer_folders import LayerFolders, hash_inside, read_inside
 from ci_budget.errors import UnmeasuredError
 
 SIZE = 200_000
@@ -32,6 +33,13 @@ def test_what_is_no_plain_file_has_no_hash(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc/passwd")
     (tmp_path / "small").write_bytes(b"x")
     assert [hash_inside(str(tmp_path), "link", sampled=sampled) for sampled in (True, False)] == [None, None]
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    handles = len(list(Path("/proc/self/fd").iterdir()))
+    for name in ("folder", "pipe"):
+        assert [hash_inside(str(tmp_path), name, sampled=sampled) for sampled in (True, False)] == [None, None]
+        assert read_inside(str(tmp_path), name, 10) is None
+    assert len(list(Path("/proc/self/fd").iterdir())) == handles
     assert hash_inside(str(tmp_path), "small", sampled=True) == hashlib.sha256(b"xxx").hexdigest()
 
 

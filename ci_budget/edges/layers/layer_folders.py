@@ -210,8 +210,12 @@ def _opened(folder: str, path: str) -> Iterator[BufferedReader | None]:
         return
     finally:
         os.close(handle)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        yield None
+        return
     with os.fdopen(file, "rb") as stream:
-        yield stream if stat.S_ISREG(os.fstat(file).st_mode) else None
+        yield stream
 
 
 def _ambiguous(folder: str, name: str) -> UnmeasuredError:

@@ -54,6 +54,8 @@ def _mend(evidence: Evidence, items: Sequence[WastedPath], *, hid: int, wrote: i
         return JOIN_UPDATE
     command = " ".join(place.command.split()).removeprefix("RUN ")
     if hid != wrote + 1 or not _ONLY_DELETES.fullmatch(command):  # a step from there to here may need them
+        if evidence.plan is not None and writer.line is not None and evidence.instruction(writer) is None:  # a FROM
+            return f"Write, use and delete them in one RUN: in the base image, where {writer.step} is an ONBUILD."
         first = f"line {writer.line}" if writer.line is not None else writer.step
         last = f"line {place.line}" if place.line is not None else place.step
         return f"Write, use and delete them in one RUN: join the steps from {first} to {last}."
