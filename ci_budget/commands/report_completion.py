@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from ci_budget.commands.image_evidence import ImageEvidence, read_evidence
 from ci_budget.commands.image_findings import add_findings
@@ -18,7 +17,7 @@ from ci_budget.core.inventory.model import BaseRecord, Inventory
 from ci_budget.core.layers.places import place_steps
 from ci_budget.core.measurement.recording import BuiltStage
 from ci_budget.core.records.report import Base, ImageReport, Metric, finding_bytes, metric_unit
-from ci_budget.edges.files.context_files import find_ignore_file, read_ignore_rules
+from ci_budget.edges.files.context_files import find_own_files, read_ignore_rules
 from ci_budget.edges.files.context_hash import hash_contents, hash_context
 from ci_budget.edges.layers.image_archives import ImageContents
 from ci_budget.errors import UnmeasuredError
@@ -76,7 +75,7 @@ def _build_facts(
             measure=prepared.measure,
             contents=contents,
             arguments=prepared.request.build_args,
-            own_files=_own_files(files.context, files.dockerfile),
+            own_files=find_own_files(files.context, files.dockerfile),
         )
         records = key_instructions(records, files.parsed, prepared.plan, inputs)
     return BuildFacts(
@@ -92,13 +91,6 @@ def _build_facts(
         context_sha256=hash_context(prepared.measure, contents) if contents is not None else None,
         context=record_context(prepared.measure, read_ignore_rules(files.context, files.dockerfile)),
     )
-
-
-def _own_files(context: Path, dockerfile: Path) -> frozenset[str]:
-    """The Dockerfile and its ignore file, as paths in the context, where they lie in it."""
-    root = context.resolve()
-    found = [one.resolve() for one in (dockerfile, find_ignore_file(context, dockerfile)) if one is not None]
-    return frozenset(one.relative_to(root).as_posix() for one in found if one.is_relative_to(root))
 
 
 def _with_waste(report: ImageReport, value: int | None, message: str) -> ImageReport:

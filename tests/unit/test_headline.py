@@ -96,10 +96,10 @@ CASES: dict[str, tuple[ImageReport, str | None]] = {
     "growth before a finding of fewer bytes": (
         image(
             image_size=metric(20 * MB), contributors=[contributor(delta=13 * MB), contributor("/lists", 7 * MB, 9)],
-            findings=[finding(size=7 * MB, message="apt leaves 7.00 MB behind `fill /opt/x`.")],
+            findings=[finding(size=7 * MB, message="apt leaves 7.00 MB behind `fill /opt/x 8`.")],
         ),
         "image_size +20.0 MB: +13.0 MB /opt/x (new, this change, line 3); "
-        "apt-leftovers, 7.00 MB (Dockerfile:3): apt leaves 7.00 MB behind `fill /opt/x`.",
+        "apt-leftovers, 7.00 MB (Dockerfile:3): apt leaves 7.00 MB behind `fill /opt/x 8`.",
     ),
     "two of the same size": (
         image(image_size=metric(20 * MB), contributors=[contributor("/a", 10 * MB), contributor("/b", 10 * MB, 4)]),

@@ -229,12 +229,20 @@ class TestWhichStageWasWhich:
         after = Side(text=more, kept={2: 1, 5: 14})
         assert told(folder, Side(text=text), after, line=7)[0] == NINE_MORE.format(5)
 
-    def test_by_its_use_where_nothing_of_it_is_the_same(self, folder: Path) -> None:
+    @pytest.mark.parametrize("place", ["/opt", "/usr"])
+    def test_by_its_use_where_nothing_of_it_is_the_same(self, folder: Path, place: str) -> None:
         text = (
             BUILDER.replace("builder", "go").replace("COPY src /src", "WORKDIR /src").replace("debian AS", "golang AS")
         )
-        after = Side(text=text.replace("make", "go build"), kept={1: 90, 2: 0, 3: 14})
-        assert told(folder, Side(), after)[0] == NINE_MORE.format("3 (stage go)")
+        text = text.replace("make", "go build").replace("/out /opt", f"/out {place}")
+        assert told(folder, Side(), Side(text=text, kept={1: 90, 2: 0, 3: 14}))[0] == NINE_MORE.format("3 (stage go)")
+
+    def test_its_use_counts_more_than_what_it_does(self, folder: Path) -> None:
+        text = BUILDER.replace(" AS builder", "").replace("=builder", "=0")
+        stage = text.partition("FROM debian\nCOPY --")[0]
+        more = stage + text.replace("make", "make debug").replace("=0", "=1") + "COPY --from=0 /lint /lint\n"
+        after = Side(text=more, kept={**KEPT, 5: 1, 6: 14})
+        assert told(folder, Side(text=text), after, line=8)[0] == NINE_MORE.format(6)
 
     def test_two_that_changed_places(self, folder: Path) -> None:
         one, two = "FROM debian\nRUN one\nRUN a\n", "FROM debian\nRUN two\nRUN b\n"
@@ -248,7 +256,7 @@ class TestWhichStageWasWhich:
         text += "FROM debian\nCOPY --from=a /one /\nCOPY --from=b /two /\n"
         changed = text.replace("=a", "=c").replace("=b", "=a").replace("=c", "=b").replace("AS a", "AS c")
         changed = changed.replace("AS b", "AS a").replace("AS c", "AS b").replace("RUN a", "RUN more")
-        kept = {2: 1, 3: 5, 5: 1, 6: 5}
+        kept = {2: 1, 3: 5, 5: 1, 6: 20}
         after = Side(text=changed, kept={**kept, 3: 14})
         assert told(folder, Side(text=text, kept=kept), after, line=8)[0] == NINE_MORE.format("3 (stage b)")
 
@@ -345,9 +353,11 @@ class TestNothingIsSaid:
         text = BUILDER.replace(" AS builder", "").replace("--from=builder", "--from=0")
         one = text.replace("make", "one").replace("/out /opt", "/other /opt")
         more = one.partition("FROM debian\nCOPY --from")[0] + text.replace("--from=0", "--from=1")
-        after = Side(text=more.replace("make", "two") + "COPY --from=0 /b /b\n", kept={2: 1, 3: 14, 5: 1, 6: 14})
+        after = Side(text=more.replace("make", "two") + "COPY --from=0 /b /b\n", kept={2: 1, 3: 9, 5: 1, 6: 9})
         before = Side(text=text.replace("/out /opt", "/out /"))
         assert behind(folder, before, after, line=8) == Behind()
+        sides = before.inventory(folder / "old"), after.inventory(folder / "new")
+        assert Causes(*less_names(*sides)).keep_more(9 * MB) == []
 
     def test_of_an_older_inventory(self, folder: Path) -> None:
         sides = [Side(), Side(text=BUILDER.replace("make", "make debug"), kept={**KEPT, 3: 14})]

@@ -11,7 +11,7 @@ from ci_budget.core.dockerfile.instructions import parse_dockerfile
 from ci_budget.core.inventory.building import describe_instructions
 from ci_budget.core.inventory.inputs import Inputs, key_instructions
 from ci_budget.core.stages.planning import plan_stages
-from ci_budget.edges.files.context_files import measure_context
+from ci_budget.edges.files.context_files import find_own_files, measure_context
 from ci_budget.edges.files.context_hash import hash_contents, hash_context
 
 DOCKERFILE = """\
@@ -245,3 +245,15 @@ class TestBareHashes:
         (folder / link).unlink()
         (folder / link).symlink_to("two")
         assert (self.bare(folder, text) == before) is same
+
+
+def test_the_files_of_the_build_itself(tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    (context / "docker").mkdir(parents=True)
+    for path in ("context/docker/Dockerfile", "context/.dockerignore", "Dockerfile"):
+        (tmp_path / path).touch()
+    inside = context / "docker" / "Dockerfile"
+    assert find_own_files(context, inside) == {"docker/Dockerfile", ".dockerignore"}
+    assert find_own_files(context, tmp_path / "Dockerfile") == {".dockerignore"}
+    inside.with_name("Dockerfile.dockerignore").touch()
+    assert find_own_files(context, inside) == {"docker/Dockerfile", "docker/Dockerfile.dockerignore"}

@@ -40,6 +40,15 @@ def find_ignore_file(context: Path, dockerfile: Path) -> Path | None:
     return None
 
 
+def find_own_files(context: Path, dockerfile: Path) -> frozenset[str]:
+    """The Dockerfile and its ignore file, as paths in the context, where they lie in it.
+
+    Raises UnmeasuredError as `find_ignore_file`."""
+    root = context.resolve()
+    found = [one.resolve() for one in (dockerfile, find_ignore_file(context, dockerfile)) if one is not None]
+    return frozenset(one.relative_to(root).as_posix() for one in found if one.is_relative_to(root))
+
+
 def read_ignore_rules(context: Path, dockerfile: Path) -> IgnoreRules:
     """The rules of the ignore file that counts; none where there is none.
 
