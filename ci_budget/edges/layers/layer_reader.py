@@ -17,7 +17,7 @@ _FORMAT: Final = 2  # later ones look each text up first: nothing here comes twi
 _KINDS: Final[Mapping[str, Kind]] = {kind.value: kind for kind in Kind}
 _LAYER: Final = struct.Struct("=I")
 _LONGEST: Final = 65_536
-_ENOUGH: Final = 2_000
+_ENOUGH: Final = 8_000
 """Names after which a reader leaves the folders that it has not entered to whoever is free."""
 
 
