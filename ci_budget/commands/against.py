@@ -17,9 +17,10 @@ from ci_budget.commands.build_inputs import found_agents, found_secrets, require
 from ci_budget.commands.check_config import config_places, goes_without_config, overridden, read_config
 from ci_budget.commands.check_jobs import CheckPlan
 from ci_budget.commands.check_options import CheckOptions
+from ci_budget.commands.held_limits import find_config_at
 from ci_budget.commands.preparation import ImageJob
 from ci_budget.core.config.model import ImageConfig
-from ci_budget.core.config.text import ParsedConfig, parse_config
+from ci_budget.core.config.text import ParsedConfig
 from ci_budget.core.gate.approvals import Ruling
 from ci_budget.core.gate.judgement import GateOptions, judge_image
 from ci_budget.core.gate.limits import DecidedLimits
@@ -88,10 +89,9 @@ def _images_gone(against: OtherRevision, plan: CheckPlan, options: CheckOptions)
         return []
     here = {job.name for job, _ in plan.jobs}
     with contextlib.suppress(ConfigError, UnmeasuredError):
-        for place in config_places(find_config(Path.cwd(), options.config), searched=options.config is None):
-            text = git.read_file_at(plan.folder, against.commit, os.path.relpath(place, plan.folder))
-            if text is not None:
-                return [name for name in parse_config(text, place.name).config.images if name not in here]
+        file = find_config(Path.cwd(), options.config)
+        there = find_config_at(file, plan.folder, against.commit, searched=options.config is None)
+        return [name for name in there.config.images if name not in here] if there is not None else []
     return []
 
 

@@ -91,7 +91,7 @@ def hold_limits(parsed: ParsedConfig, folder: Path, options: CheckOptions, githu
             "this is a pull request, and its base revision is not known, so its limits cannot be read",
             mend="Check out with `fetch-depth: 2`; the event's payload must be readable.",
         )
-    found = _find_base_config(Path(parsed.file), folder, revision, searched=options.config is None)
+    found = find_config_at(Path(parsed.file), folder, revision, searched=options.config is None)
     places = list(dict.fromkeys([*([found.beside(DEFAULT_PATH)] if found is not None else []), DEFAULT_PATH]))
     approved = [place.replace(DEFAULT_PATH, APPROVALS_PATH) for place in places]
     if options.baseline is not None and options.baseline.resolve().is_relative_to(folder):
@@ -116,8 +116,8 @@ def hold_limits(parsed: ParsedConfig, folder: Path, options: CheckOptions, githu
 
 
 @dataclass(frozen=True, kw_only=True)
-class _BaseConfig:
-    """The base revision's config; `place` is relative to the head's folder."""
+class ConfigAt:
+    """Another revision's config; `place` is relative to the head's folder."""
 
     config: Config
     place: str
@@ -127,8 +127,8 @@ class _BaseConfig:
         return os.path.normpath(os.path.join(os.path.dirname(self.place), path))  # noqa: PTH118, PTH120 - may lead up
 
 
-def _find_base_config(file: Path, folder: Path, revision: str, *, searched: bool) -> _BaseConfig | None:
-    """The config of the base revision; None where it verifiably has none.
+def find_config_at(file: Path, folder: Path, revision: str, *, searched: bool) -> ConfigAt | None:
+    """The config of another revision; None where it verifiably has none.
 
     Where the config was searched for, so it is there: a proposal that brings a file of the other name, one nearer to
     the working directory, or a link, must not hide the limits that are in force. Nor must one that moves the file.
@@ -137,13 +137,13 @@ def _find_base_config(file: Path, folder: Path, revision: str, *, searched: bool
         place = os.path.relpath(path, folder)
         text = git.read_file_at(folder, revision, place)
         if text is not None:
-            return _BaseConfig(config=parse_config(text, f"{place} at {revision[:12]}").config, place=place)
+            return ConfigAt(config=parse_config(text, f"{place} at {revision[:12]}").config, place=place)
     top = git.top_folder(folder)
     own = os.path.relpath(folder / file.name, top)
     old = git.moved_paths(folder, revision).get(own)
     changed = [old] if old is not None else git.changed_paths(folder, revision)
-    found = [config for path in changed if (config := _config_at(top, folder, revision, path)) is not None]
-    configs = [config for config in found if old or _config_at(folder, folder, "HEAD", config.place) is None]
+    found = [config for path in changed if (config := _read_config_at(top, folder, revision, path)) is not None]
+    configs = [config for config in found if old or _read_config_at(folder, folder, "HEAD", config.place) is None]
     if len(configs) > 1:
         named = ", ".join(config.place for config in configs)
         raise UnmeasuredError(
@@ -154,19 +154,19 @@ def _find_base_config(file: Path, folder: Path, revision: str, *, searched: bool
     return configs[0] if configs else None
 
 
-def _config_at(top: Path, folder: Path, revision: str, path: str) -> _BaseConfig | None:
+def _read_config_at(top: Path, folder: Path, revision: str, path: str) -> ConfigAt | None:
     """The config that a path, relative to `top`, holds at a revision; None where it holds something else."""
     if not path.endswith(_YAML):
         return None
     place = os.path.relpath(top / path, folder)
     try:
         text = git.read_file_at(top, revision, path)
-        return _BaseConfig(config=parse_config(text or b"", path).config, place=place)
+        return ConfigAt(config=parse_config(text or b"", path).config, place=place)
     except ConfigError:
         return None
 
 
-def _find_renamed(base: _BaseConfig, head: Config, folder: Path, revision: str) -> Mapping[str, str]:
+def _find_renamed(base: ConfigAt, head: Config, folder: Path, revision: str) -> Mapping[str, str]:
     if all(name in base.config.images for name in head.images):
         return {}
     top = git.top_folder(folder)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from ci_budget.core.text.plain_text import one_line, plain_lines
+from ci_budget.core.text.plain_text import plain_line
 from ci_budget.core.text.units import format_seconds, format_size
 
 _STEP_WIDTH = 48
@@ -41,11 +41,11 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A lasting line."""
-        self._console.print(Text(_shown(text)))
+        self._console.print(Text(plain_line(text)))
 
     def doing(self, text: str) -> None:
         """What goes on now: the live line's head on a terminal, a plain line elsewhere."""
-        self._doing, self._since = _shown(text), time.monotonic()
+        self._doing, self._since = plain_line(text), time.monotonic()
         if self._live is None:
             self._console.print(Text(self._doing))
 
@@ -59,8 +59,3 @@ class Progress:
             of = f" / budget {format_size(budget)}" if budget is not None else ""
             line += f"  disk {format_size(now)} / peak {format_size(peak)}{of}"
         return Text(line, no_wrap=True, overflow="ellipsis")
-
-
-def _shown(text: str) -> str:
-    """One line that no runner reads as a command: names of steps come from Dockerfiles."""
-    return plain_lines(one_line(text))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, TextIO
 
-from ci_budget.core.text.plain_text import one_line, plain_lines
+from ci_budget.core.text.plain_text import plain_line
 from ci_budget.core.text.units import format_size
 from ci_budget.edges.layers.forward_streams import Source
 
@@ -36,7 +36,7 @@ class ReadingProgress:
 
     def say(self, text: str) -> None:
         """A lasting line."""
-        self._write(f"{_shown(f'ci-budget: {text}')}\n")
+        self._write(f"{plain_line(f'ci-budget: {text}')}\n")
 
     @contextlib.contextmanager
     def watching(self, name: str, whole: int | None = None) -> Iterator[Callable[[Source], Source]]:
@@ -74,7 +74,9 @@ class ReadingProgress:
 
     def _draw(self) -> None:
         width = max(1, shutil.get_terminal_size((80, 24)).columns - 1)
-        line = f"{self._amount}  reading {_shown(self._name)}" if self._read else f"reading {_shown(self._name)}"
+        line = (
+            f"{self._amount}  reading {plain_line(self._name)}" if self._read else f"reading {plain_line(self._name)}"
+        )
         self._write(f"{_CLEAR}{line[:width]}")
 
     def _write(self, text: str) -> None:
@@ -108,8 +110,3 @@ class _Counted:
             size = self._into(buffer) or 0
         self._count(size)
         return size
-
-
-def _shown(text: str) -> str:
-    """One line that no runner reads as a command: names of images may come from elsewhere."""
-    return plain_lines(one_line(text))

@@ -9,19 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+from tests.living import lives
+
 _PARENT = """
 import time
 from ci_budget.edges.processes import ended_with_us, start
 print(start(ended_with_us(["sleep", "300"])).pid, flush=True)
 time.sleep(300)
 """
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
 
 
 def test_a_child_that_is_ended_with_us_ends_also_when_we_are_killed() -> None:
@@ -33,9 +28,9 @@ def test_a_child_that_is_ended_with_us_ends_also_when_we_are_killed() -> None:
             time.sleep(0.01)
         parent.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 30
-    while _lives(child) and time.monotonic() < deadline:
+    while lives(child) and time.monotonic() < deadline:
         time.sleep(0.01)
-    lived = _lives(child)
+    lived = lives(child)
     if lived:
         os.kill(child, signal.SIGKILL)
     assert not lived

@@ -17,6 +17,7 @@ from ci_budget.edges.layers import layer_reader, reading_ahead
 from ci_budget.edges.layers.layer_folders import LayerFolders
 from ci_budget.edges.layers.reading_ahead import ReadingAhead
 from ci_budget.errors import UnmeasuredError
+from tests.living import lives
 from tests.unit.test_saved_images import GONE, engine
 
 
@@ -147,16 +148,9 @@ def test_readers_end_with_the_process_that_asked(large: Path) -> None:
     os.close(sink)
     assert len(readers) == 3
     deadline = time.monotonic() + 30
-    while alive := [pid for pid in readers if is_alive(pid)]:
+    while alive := [pid for pid in readers if lives(pid)]:
         assert time.monotonic() < deadline, alive
         time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("path", ["a" * 300_000, os.fsdecode(b"bad\xff/name"), ""])

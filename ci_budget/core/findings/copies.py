@@ -53,6 +53,12 @@ class Copy:
         is_file = inside == posixpath.basename(source) and target.endswith(("/", "/."))
         return source if is_file else posixpath.join(source, inside)
 
+    def sources_of(self, paths: Iterable[str]) -> list[str] | None:
+        """Where several files lie in what is copied from; None where that is not sure of one."""
+        found = [self.source_of(path) for path in paths]
+        known = [source for source in found if source is not None]
+        return known if len(known) == len(found) else None
+
     def rewritten(self, flags: Sequence[str], sources: Sequence[str] | None = None) -> str:
         """The instruction with these flags for owner and mode, and else as its author wrote it."""
         kept = [flag for flag in self.instruction.flags if not _FLAG.match(flag)]

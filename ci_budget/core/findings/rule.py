@@ -135,6 +135,10 @@ class Evidence:
     def _layer_sizes(self) -> tuple[int, ...]:
         return tuple(layer.size for layer in self.image.layers) if self.image is not None else ()
 
+    def entries(self, layer: int) -> Sequence[Entry]:
+        """All that one layer holds; nothing where the image could not be read."""
+        return self.image.layers[layer].entries if self.image is not None else ()
+
     def layer_size(self, layer: int) -> int:
         """Payload of one layer in bytes."""
         return self._layer_sizes[layer]

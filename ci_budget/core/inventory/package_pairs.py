@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ci_budget.core.inventory.model import Inventory, Manager, PackageRecord
 from ci_budget.core.records.report import Inside
@@ -69,7 +70,6 @@ class PackagedFiles:
         self._smallest = max(before.smallest_file, after.smallest_file)
         files = [one for side in self._sides for one in side.files]
         self._known = not any(one.owned and one.package is None for one in files)  # older inventories do not say whose
-        self._found: tuple[_Held, _Held] | None = None
 
     def moved(self, old: Sequence[PackageRecord], new: Sequence[PackageRecord]) -> list[Inside]:
         """The files that the packages' sizes differ by, in the direction of the whole, the largest difference first."""
@@ -84,18 +84,17 @@ class PackagedFiles:
         large.sort(key=lambda path: (-abs(deltas[path]), path))
         return [Inside(name=f"/{path}", delta=deltas[path]) for path in large[:_MOST_INSIDE]]
 
-    @property
+    @cached_property
     def _held(self) -> tuple[_Held, _Held]:
-        if self._found is None:
-            sides: list[_Held] = []
-            for side in self._sides:
-                held: _Held = {}
-                for one in side.files:
-                    if one.package is not None and one.package < len(side.packages) and one.size >= self._smallest:
-                        held.setdefault(_key(side.packages[one.package]), []).append((one.path, one.size))
-                sides.append(held)
-            self._found = sides[0], sides[1]
-        return self._found
+        before, after = self._sides
+        return self._hold(before), self._hold(after)
+
+    def _hold(self, side: Inventory) -> _Held:
+        held: _Held = {}
+        for one in side.files:
+            if one.package is not None and one.package < len(side.packages) and one.size >= self._smallest:
+                held.setdefault(_key(side.packages[one.package]), []).append((one.path, one.size))
+        return held
 
 
 _Key = tuple[str, str, str, str]

@@ -19,6 +19,11 @@ def plain_lines(text: str) -> str:
     return "\n".join(_inert(one_line(line.expandtabs(4))) for line in text.split("\n"))
 
 
+def plain_line(text: str) -> str:
+    """The text on one line that is no workflow command."""
+    return plain_lines(one_line(text))
+
+
 def shorten(text: str, longest: int = 60) -> str:
     """At most `longest` characters, with `...` at the end where some were left out."""
     return text if len(text) <= longest else f"{text[: longest - 3]}..."

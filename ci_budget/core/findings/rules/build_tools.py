@@ -41,6 +41,7 @@ _COMPILERS_OWN = re.compile(
 # what compilers bring that their programs are linked with
 _COMPILED_WITH = re.compile(r"lib(?:gomp|atomic|quadmath|gfortran|stdc\+\+|gcc-s|gcc)[0-9]*")
 _THEIR_DEV = re.compile(r"(?:lib(?:c6?|stdc\+\+|gcc)|linux-libc|linux-headers|musl|python3?)[0-9.-]*-dev(?:el)?")
+_VERSION = re.compile(r"[=:<>~]")  # begins behind a name
 _MOST_KEPT = 40
 
 
@@ -103,10 +104,10 @@ def _find_in_base(evidence: Evidence) -> Iterator[Finding]:
 def _removal(evidence: Evidence, layer: int, command: str) -> str:
     """`: && apt-get purge …` for the build tools that a command installs by name; nothing where it names none."""
     for installs, keeps, removes in _INSTALLERS:
-        words = [word for found in installs.finditer(command) for word in found[1].split()]
-        tools = [name for word in words if _TOOLS.fullmatch(name := re.split(r"[=:<>~]", word)[0])]
+        names = [_VERSION.split(word)[0] for found in installs.finditer(command) for word in found[1].split()]
+        tools = [name for name in names if _TOOLS.fullmatch(name)]
         if tools:
-            kept = _libraries(evidence, layer, {re.split(r"[=:<>~]", word)[0] for word in words})
+            kept = _libraries(evidence, layer, set(names))
             keep = f"{keeps} {' '.join(kept)} && " if kept else ""
             emptied = " && rm -rf /var/cache/apt/*" if removes.startswith("apt-get") else ""  # it fills its cache again
             return f": && {keep}{removes} {' '.join(dict.fromkeys(tools))}{emptied}"

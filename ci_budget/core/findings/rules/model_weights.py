@@ -68,12 +68,11 @@ def _without(evidence: Evidence, place: Place, files: Sequence[OwnFile], size: i
         text = shell_text(evidence.instruction(place))
         alone = len(read_commands(text)) == 1 and size * 20 >= evidence.layer_size(files[0].layer) * 19
         return f"take {name_line(place)} out" if alone else f"take the download out of {name_line(place)}"
-    entries = evidence.image.layers[files[0].layer].entries if evidence.image is not None else ()
-    if sum(entry.kind is Kind.FILE for entry in entries) == len(files):
+    if sum(entry.kind is Kind.FILE for entry in evidence.entries(files[0].layer)) == len(files):
         return f"take {name_line(place)} out"
-    sources = [copy.source_of(file.path) for file in files]
-    if copy.origin is None and None not in sources:
-        return f"name {name_some([source.removeprefix('./') for source in sources if source])} in the ignore file"
+    sources = copy.sources_of(file.path for file in files)
+    if copy.origin is None and sources is not None:
+        return f"name {name_some([source.removeprefix('./') for source in sources])} in the ignore file"
     return f"leave them out of what {name_line(place)} copies"
 
 

@@ -40,9 +40,9 @@ def _mend(evidence: Evidence, found: Rewritten, own: Sequence[Place], place: Pla
     copied = [one for one in own if is_copy(one)]
     above = read_copy(evidence, place)
     if is_copy(place):
-        sources = [above.source_of(item.path) if above is not None else None for item in found.items]
-        if above is not None and above.origin is None and not copied and None not in sources:
-            names = name_some([source.removeprefix("./") for source in sources if source is not None])
+        sources = above.sources_of(item.path for item in found.items) if above is not None else None
+        if above is not None and above.origin is None and not copied and sources is not None:
+            names = name_some([source.removeprefix("./") for source in sources])
             return f"Keep one of the two: name {names} in the ignore file, or do not write them in {first}."
         whole = found.size == sum(evidence.layer_size(layer) for layer in found.wrote)
         if whole and len(copied) == len(own):
@@ -53,8 +53,8 @@ def _mend(evidence: Evidence, found: Rewritten, own: Sequence[Place], place: Pla
     below = read_copy(evidence, copied[0])
     if below is not None and below.stage is not None:
         return f"Change them before they are copied: do what {at} does to them at the end of {_maker(found, below)}."
-    sources = [below.source_of(item.path) if below is not None else None for item in found.items]
-    known = [source.removeprefix("./") for source in sources if source is not None]
+    taken = [below.source_of(item.path) for item in found.items] if below is not None else []
+    known = [source.removeprefix("./") for source in taken if source is not None]
     anew = f"Where {at} makes them anew, name them in the ignore file: {name_some(known)}. Else c" if known else "C"
     return (
         f"{anew}hange them before they are copied: put {name_lines(copied)} and {at} into a stage of their own "

@@ -183,7 +183,7 @@ def _without_linked(evidence: Evidence, files: Sequence[OwnFile]) -> Iterator[Ow
     kept = {
         (index, entry.same_as)
         for index, paths in held.items()
-        for entry in (evidence.image.layers[index].entries if evidence.image is not None else ())
+        for entry in evidence.entries(index)
         if entry.same_as in paths and entry.path not in paths
     }
     return (file for file in files if (file.layer, file.path) not in kept)
@@ -191,8 +191,7 @@ def _without_linked(evidence: Evidence, files: Sequence[OwnFile]) -> Iterator[Ow
 
 def _owner(evidence: Evidence, group: Group) -> int:
     """The user whose cache it is, who could not write to a mounted one of root's."""
-    entries = evidence.image.layers[group.layer].entries if evidence.image is not None else ()
-    return next((entry.uid for entry in entries if entry.path == group.largest), 0)
+    return next((entry.uid for entry in evidence.entries(group.layer) if entry.path == group.largest), 0)
 
 
 def _mend(evidence: Evidence, cache: _Cache, place: Place, folders: Sequence[str], *, owner: int) -> str:

@@ -65,14 +65,12 @@ def _mend(evidence: Evidence, found: Rewritten, place: Place) -> str:
     inherited = evidence.image.inherited if evidence.image is not None else 0
     if all(layer < inherited for layer in found.wrote):
         return "Change only what is yours: name its folder instead of one that the base image filled."
-    changed = list(_changed(evidence, found))
+    own = [(one, read_copy(evidence, one.writer)) for one in _changed(evidence, found) if one.layer >= inherited]
     commands = [one for one in read_commands(shell_text(evidence.instruction(place))) if _changes(one)]
-    parts = [
-        _copy_mend(evidence, one, copy, commands, found.hid)
-        for one in changed
-        if one.layer >= inherited and (copy := read_copy(evidence, one.writer)) is not None
-    ][:_MOST_COPIES]
-    unknown = [one for one in changed if one.layer >= inherited and read_copy(evidence, one.writer) is None]
+    parts = [_copy_mend(evidence, one, copy, commands, found.hid) for one, copy in own if copy is not None][
+        :_MOST_COPIES
+    ]
+    unknown = [one for one, copy in own if copy is None]
     copied = [one.writer for one in unknown if is_copy(one.writer)]  # of an image that was not built here
     if copied:
         parts.append(
@@ -86,12 +84,11 @@ def _mend(evidence: Evidence, found: Rewritten, place: Place) -> str:
 
 
 def _changed(evidence: Evidence, found: Rewritten) -> Iterator[_Changed]:
-    layers = evidence.image.layers if evidence.image is not None else ()
     wanted = {item.path for item in found.items}
-    above = {entry.path: entry for entry in layers[found.hid].entries if entry.path in wanted}
+    above = {entry.path: entry for entry in evidence.entries(found.hid) if entry.path in wanted}
     for layer in found.wrote:
         paths = {item.path for item in found.items if item.wrote == layer}
-        pairs = tuple((entry, above[entry.path]) for entry in layers[layer].entries if entry.path in paths)
+        pairs = tuple((entry, above[entry.path]) for entry in evidence.entries(layer) if entry.path in paths)
         yield _Changed(writer=evidence.place(layer), layer=layer, pairs=pairs)
 
 
@@ -140,7 +137,7 @@ def _is_known(evidence: Evidence, writer: Place, hid: int) -> bool:
 
 def _is_whole(evidence: Evidence, changed: _Changed, copy: Copy) -> bool:
     """Whether a mode is meant for all that a COPY brings: `--chmod` is folders' mode as well."""
-    entries = evidence.image.layers[changed.layer].entries if evidence.image is not None else ()
+    entries = evidence.entries(changed.layer)
     target = (copy.target or "").strip("/")
     folders = any(entry.kind is Kind.FOLDER and entry.path.startswith(f"{target}/") for entry in entries)
     folders = folders or (
@@ -154,9 +151,8 @@ def _is_whole(evidence: Evidence, changed: _Changed, copy: Copy) -> bool:
 
 def _mode_before(changed: _Changed, copy: Copy, commands: Sequence[Command]) -> str:
     words = next((_arguments(one) for one in commands if name_of(one) == "chmod"), ["MODE"])
-    sources = [copy.source_of(after.path) for before, after in changed.pairs if before.mode != after.mode]
-    known = [source for source in sources if source is not None]
-    names = name_some([shlex.quote(source) for source in known]) if known and len(known) == len(sources) else "FILES"
+    sources = copy.sources_of(after.path for before, after in changed.pairs if before.mode != after.mode)
+    names = name_some([shlex.quote(source) for source in sources]) if sources else "FILES"
     change = f"chmod {shlex.quote(words[0])} {names}"
     if copy.stage is not None:
         return (
